@@ -23,6 +23,7 @@ from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.digest import Definition
 from cplab.specs.own import CLASSES, TABLES, Registered, add_entry, entry_decorator, full_name
+from cplab.specs.profiles import PROFILES
 
 # A student's own deficit takes the next of these colours, dashes and markers. The colours are Tol's
 # muted set, without those that the package's deficits have.
@@ -35,6 +36,7 @@ Marker = Literal[
 ]
 OWN_MARKERS = get_args(Marker)[1:]
 VIEWS = ("left", "right")
+PIXELS = ", ".join(str(size) for size in sorted({profile.size for profile in PROFILES.values()}))
 GRID = 12  # fields a side of a mask; a row is three hexadecimal digits of its name
 # Masks that have a name, row by row from above; a bit that is set is a field that is covered
 MASKS = {
@@ -151,7 +153,10 @@ class Deficit(Registered):
             return self.apply(x, y, **extras)
         from cplab.seeding import seeded
 
-        circumstances = f" at epoch {batch.epoch} of seed {batch.seed}, on images {tuple(x.shape)}"
+        circumstances = (
+            f" at epoch {batch.epoch} of seed {batch.seed}, on images {tuple(x.shape)}; "
+            f"profiles have images of {PIXELS} pixels a side"
+        )
         seed = mix_seeds(batch_seed(batch, place), "torch")
         with explain(self.name, circumstances), seeded(seed):
             result = self.apply(x.clone(), y.clone(), **extras)

@@ -5,6 +5,7 @@
 A function is a picture: `lab02b()` becomes docs/pictures/lab02b.png.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -113,7 +114,7 @@ def lab04() -> Figure:
 def lab04b() -> Figure:
     """Draw the trace of a run without a deficit."""
     clear = {"no deficit": Run(onset=24, profile="fit")}
-    return show.over_epochs(clear, title="The trace rises, then falls. Why?")
+    return show.over_epochs(clear)
 
 
 def lab05() -> Figure:
@@ -134,8 +135,7 @@ def lab05b() -> Figure:
     random = np.random.default_rng(0)
     noise = random.integers(0, 256, pictures.shape, dtype=np.uint8)
     rows = {"images": pictures, "noise": noise, "random labels": pictures}
-    title = "What three networks learned, and by which name"
-    fig = show.strips(rows, title)
+    fig = show.strips(rows)
     told = []
     for names_of_row in (names, random.permutation(names), [*names[3:], *names[:3]]):
         told += [*names_of_row]
@@ -151,8 +151,7 @@ def lab05b() -> Figure:
 def lab06() -> Figure:
     """Draw the networks of one, two and three blocks as they are built, layer by layer: as high as
     the image is there, and as wide as there are channels."""
-    title = "Which of these networks would an early blur harm most?"
-    fig = show.figure(title, height=300)
+    fig = show.figure(height=300)
     left = 0.0
     for blocks in (1, 2, 3):
         layers = [(3, 16), (16, 16)]  # channels and pixels a side: the image, and the first layer
@@ -189,20 +188,18 @@ def lab08() -> Figure:
     [course] = linear.rear(linear.Rearing(depth=2, length=1, recovery=0))
     lines = {"the open eye": (course.t, course.a), "the closed eye": (course.t, course.b)}
     axes = ("time, half-learning times T", "part of the answer")
-    title = "Now the closed eye opens, with all the time in the world. What will it have?"
-    return show.curves(lines, *axes, title, height=300, source=linear.COMPUTED)
+    return show.curves(lines, *axes, height=300, source=linear.COMPUTED)
 
 
 def lab09() -> Figure:
     """Draw the clear epochs of a network that was blurred when young, and of one that never was."""
-    title = "15 clear epochs did not bring the blurred network back. What would?"
     blurred = Run("blur", length=16)
     curves = {}
     for kind, run in {"none": Run(), "blur": blurred}.items():
         after = quantities.each_seed(clear_accuracies, run)
         curves[kind] = dict(enumerate(after.T, start=1))
     axes = ("clear epochs", "test accuracy, %")
-    return show.means(curves, axes, title, height=320)
+    return show.means(curves, axes, height=320)
 
 
 def clear_accuracies(run: Run) -> np.ndarray:
@@ -219,25 +216,7 @@ def flagship() -> Figure:
 
 
 EVERY: dict[str, Callable[[], Figure]] = {
-    draw.__name__: draw
-    for draw in (
-        lab00,
-        lab00b,
-        lab01,
-        lab02,
-        lab02b,
-        lab03,
-        lab03b,
-        lab04,
-        lab04b,
-        lab05,
-        lab05b,
-        lab06,
-        lab07,
-        lab08,
-        lab09,
-        flagship,
-    )
+    name: draw for name, draw in vars().items() if re.fullmatch(r"lab\d\d\w*|flagship", name)
 }
 
 

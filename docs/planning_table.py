@@ -24,8 +24,8 @@ NEEDS = {
     "00": "torch, to train: 1 minute in all",
     "00b": "torch, for an exercise",
     "02": "images for photographs and Train",
-    "03": "torch for section 4; images for photographs",
-    "04": "torch for section 2; 1 minute of training",
+    "03": "torch for sections 3 and 6; images for photographs",
+    "04": "torch for sections 2 and 3; 1 minute of training",
     "05": "torch and MNIST for section 2; 1 minute of training",
     "08": "pencil and paper",
 }

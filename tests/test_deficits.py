@@ -383,6 +383,16 @@ def test_a_deficit_that_fails_in_a_later_epoch_is_named():
     one_line(lambda: cplab.run(deficit=fails_later, **SHORT), words)
 
 
+def test_a_mask_of_another_size_than_the_images_is_told_which_sizes_there_are():
+    mask = torch.ones(32, 32)
+
+    def masked(x, y):
+        return x * mask, y
+
+    words = "(128, 3, 8, 8); profiles have images of 8, 12, 16, 32 pixels a side"
+    one_line(lambda: cplab.run(deficit=masked, **SHORT), words)
+
+
 def eights_are_threes(x, y):
     """Many a batch has no eight."""
     return x, torch.where(y == 8, 3, y)

@@ -250,13 +250,24 @@ LINEAR = """class net(nn.Module):
 @pytest.mark.filterwarnings("ignore:.*belongs to this session")
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_a_student_may_write(text):
-    """It is trained, and has the same key when its cell is run again, and in a worker."""
+    """It is trained, and has the same key when it is given again, when its cell is run again, and
+    in a worker."""
     shell = InteractiveShell.instance()  # whose `open` is its own
     cells = [cell(IMPORTS + ACCEPTED[text], open=shell.user_ns["open"])["f"] for _ in range(2)]
-    runs = [Run(function, length=1, recovery=0, profile="ci") for function in cells]
+    given = [*cells, cells[0]]
+    runs = [Run(function, length=1, recovery=0, profile="ci") for function in given]
     assert cplab.run(runs[0]).accuracy >= 0
-    assert runs[0].key == runs[1].key
+    assert len({run.key for run in runs}) == 1
     assert Reading(copied(cells[0])).digest == Reading(cells[0]).digest
+
+
+def test_a_label_of_an_object_is_kept_with_it_and_changes_no_key():
+    names = set()
+    for label in ("dark", "grey"):
+        dim = cplab.deficit(label=label)(cell(IMPORTS + ACCEPTED["an instance"])["f"])
+        names |= {deficits.canonical_name(dim) for _ in range(2)}
+        assert deficits.find_deficit(dim).label == label
+    assert len(names) == 1
 
 
 def test_a_function_called_as_one_of_the_package_is_itself_and_the_name_is_the_package_s():
@@ -500,6 +511,16 @@ def test_a_result_keeps_the_text_of_the_functions_for_its_reader():
     result = cplab.run(deficit=space["f"], length=1, recovery=0, profile="ci")
     [text] = result.own.values()
     assert text.index("K = 3") < text.index("def help") < text.index("def f")
+
+
+@pytest.mark.parametrize("above", ["# edited\n\n", "dim = (\n"])
+def test_of_a_file_that_was_edited_since_it_was_imported_what_was_imported_counts(project, above):
+    (project / "edited_help.py").write_text(HELPER)
+    space = cell("from edited_help import dim\n" + USES)
+    (project / "edited_help.py").write_text(above + HELPER.replace("0.5", "0.25"))
+    definition = Reading(space["uses"]).definition()
+    assert received(definition)(torch.ones(1), 0)[0] == 0.5
+    assert definition.text == USES.rstrip()  # that of `dim` is nowhere any more
 
 
 # A gallery's, and experiments ---------------------------------------------------------------------

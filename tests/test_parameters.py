@@ -43,7 +43,6 @@ CHANGES = {
         Change("length=16", "length=8"),
     ],
     "01": [
-        Change('    "blur",', '    "noise",'),
         Change("epochs = 16", "epochs = 8"),
         Change("12, 16, 24)", "12, 16)", stays=("an epoch stands for: 24",)),
     ],

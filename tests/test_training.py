@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import NamedTuple
 
 import pytest
@@ -20,6 +20,7 @@ from cplab.lab import jobs, missing
 from cplab.lab.jobs import Throttle
 from cplab.labs import lab05, lab09
 from cplab.results import duration, requests
+from cplab.specs.experiments import FUNCTIONS
 
 TINY = Run("mosaic", length=150, recovery=50, profile="tiny")
 
@@ -107,7 +108,9 @@ def test_a_search_tells_the_page_few_things_a_second(messages, monkeypatch):
             report({"step": step, "steps": 5000, "pixels": lab05.NO_SYNAPSES})
         return {"architectures": {f"{keep[0]:g}": {"alive": "", "accuracy": 0.5}}}
 
-    monkeypatch.setattr(lab05.search, "compute", compute)
+    search = FUNCTIONS["search"]
+    shown = replace(search, apply=wraps(search.apply)(compute))
+    monkeypatch.setitem(FUNCTIONS, "search", shown)
     monkeypatch.setattr(lab05, "draw_search", lambda *given: "<p>drawn</p>")
     monkeypatch.setattr(lab05, "count_by_pixel", lambda alive: lab05.NO_SYNAPSES)
     job = lab05.grow_and_prune("practice")

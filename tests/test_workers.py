@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,8 @@ from conftest import a_run, cell, grown, one_line, outcome
 
 import cplab
 from cplab.engine import sweep, workers
+from cplab.labs import lab09_measurements as lab09_measurements
+from cplab.measure import parse_measures
 from cplab.results import ask
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "real_workers")
@@ -80,12 +83,18 @@ def test_rows_are_told_once_and_as_they_are_made():
     assert moments[-1] - moments[0] > 0.1
 
 
+def test_what_one_lab_measures_is_measured_by_a_worker_that_knows_no_lab():
+    result = cplab.run(a_run("blur", 0, 1), measure="gauges", device="cpu")
+    assert result.final("gauges")["rank"] > 0
+
+
 PRINTING = """
-import warnings
+import os, warnings
 def printing(x, y, *, context):
     if context.epoch == 1 and int(context.index[0]) >= 0:
         print("seen", len(x))
         warnings.warn("not so dark")
+        open(os.devnull)  # whose warning nobody has asked for
     return x / 2, y
 """
 
@@ -283,6 +292,86 @@ def test_a_helper_that_is_edited_between_two_presses_has_a_new_key_and_new_numbe
     second = cplab.run(run, measure=asks, device="cpu").final(asks)
     assert (first[1], second[1]) == (1, 22)
     assert first[0] == second[0] != os.getpid()
+
+
+# Of which each gives K
+WRITTEN = {
+    "a method of a class": (
+        "class D:\n    k = K\n    @classmethod\n"
+        "    def f(cls, net, images):\n        return cls.k\nf = D.f"
+    ),
+    "a decorator that is a class": (
+        "class Same:\n    def __init__(self, g):\n        self.g = g\n"
+        "    def __call__(self, *given):\n        return self.g(*given)\n"
+        "@Same\ndef f(net, images):\n    return K"
+    ),
+    "a decorator with an argument": (
+        "def times(k):\n    def wrap(g):\n        @wraps(g)\n        def h(*given):\n"
+        "            return k * g(*given)\n        return h\n    return wrap\n"
+        "@times(K)\ndef f(net, images):\n    return 1"
+    ),
+    "a method in a partial": (
+        "class D:\n    def f(self, k, net, images):\n        return k\nf = partial(D().f, K)"
+    ),
+    "closures in closures": (
+        "def a(k):\n    def b():\n        return lambda net, images: k\n    return b\nf = a(K)()"
+    ),
+    "numbers of numpy in a dict": (
+        "k = {'a': np.float64(K), 'b': np.bool_(True)}\ndef f(net, images):\n    return k['a']"
+    ),
+    "a set of pairs": (
+        "ks = {('a', K), ('b', 0)}\ndef f(net, images):\n    return sum(dict(ks).values())"
+    ),
+    "a path": "p = Path('K')\ndef f(net, images):\n    return float(str(p))",
+    "a pattern": "r = re.compile('K')\ndef f(net, images):\n    return float(r.pattern)",
+    "an object with slots": (
+        "@dataclass(frozen=True, slots=True)\nclass D:\n    k: float\n"
+        "    def __call__(self, net, images):\n        return self.k\nf = D(K)"
+    ),
+    "two that call each other": (
+        "def a(n):\n    return b(n - 1) if n else K\ndef b(n):\n    return a(n)\n"
+        "def f(net, images):\n    return a(3)"
+    ),
+    "a context manager": (
+        "@contextmanager\ndef k():\n    yield K\n"
+        "def f(net, images):\n    with k() as value:\n        return value"
+    ),
+    "a deque and a Counter": (
+        "d = deque([K]); c = Counter('a')\ndef f(net, images):\n    return d[0] * c['a']"
+    ),
+    "an attribute of itself": "def f(net, images):\n    return f.k\nf.k = K",
+    "a class that is changed later": (
+        "class D:\n    k = 1\nD.k = K\ndef f(net, images):\n    return D.k"
+    ),
+    "a module of torch": (
+        "class D(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.k = torch.nn.Parameter(torch.tensor(K))\n"
+        "    def forward(self, net, images):\n        return self.k.item()\nf = D()"
+    ),
+}
+TOOLS = """
+import re
+import numpy as np
+from collections import Counter, deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial, wraps
+from pathlib import Path
+"""
+
+
+def test_whatever_is_written_in_a_cell_has_a_new_key_and_a_new_number_once_it_is_edited():
+    names = []
+    for k in (0.5, 0.5, 0.25):
+        measures = []
+        for text in WRITTEN.values():
+            measures.append(cell(TOOLS + re.sub(r"\bK\b", str(k), text))["f"])
+        names.append(parse_measures(measures))
+        result = cplab.run(a_run(seed=11), measure=measures, device="cpu")
+        numbers = [result.final(measure) for measure in measures]
+        assert dict(zip(WRITTEN, numbers, strict=True)) == dict.fromkeys(WRITTEN, k)
+    assert [*names[0]] == [*names[1]]
+    assert not {*names[0]} & {*names[2]}
 
 
 def test_a_closure_over_an_edited_helper_has_a_new_key_and_new_numbers():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cplab.files import atomic_file, cache_dir
 from cplab.late import torch
 from cplab.runs import Run
+from cplab.specs.experiments import Experiment
 
 if TYPE_CHECKING:
     from cplab.runs.tasks import Classification, TrainState
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 DIGEST_BYTES = 32  # of SHA-256
 
 
-def file_paths(run: Run) -> list[Path]:
-    """The paths of a run's checkpoints: at birth, and after each part of its timeline."""
+def file_paths(spec: Run | Experiment) -> list[Path]:
+    """The paths of the checkpoints of a spec: at birth, and after each part of its timeline."""
     folder = cache_dir() / "checkpoints"
-    digest = repr(run.prefix_key)
+    digest = repr(spec.prefix_key)
     paths = []
-    for part in (None, *run.timeline):  # None for birth
+    for part in (None, *spec.timeline):  # None for birth
         digest = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()
         paths.append(folder / f"{digest[:20]}.checkpoint")
     return paths

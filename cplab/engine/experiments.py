@@ -4,9 +4,8 @@ import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
-from cplab.engine.job import Flag
+from cplab.engine.job import Flag, Stretch
 from cplab.errors import Cancelled, CplabError, Failed, explain, quote
 from cplab.late import torch
 from cplab.specs import plain_data
@@ -18,13 +17,13 @@ def compute(
     device: str,
     report: Callable[[dict], object] | None = None,
     stop: Flag | None = None,
-) -> dict[str, Any]:
+) -> Stretch:
     """Compute an experiment in this process.
 
     Arguments: experiment; device, auto, cuda, mps or cpu; report, which the function may call with
         what it has so far; stop, ends it.
 
-    Returns: the fields of its Result, by name.
+    Returns: a stretch of one row, which has its values.
 
     Raises: Failed, Cancelled, CplabError.
     """
@@ -32,6 +31,7 @@ def compute(
 
     if stop and stop.is_set():
         raise Cancelled
+    experiment.check_computable()
     function = experiment.function
     arguments = experiment.arguments
     parameters = inspect.signature(function.apply).parameters
@@ -45,15 +45,14 @@ def compute(
     if not isinstance(answer, Mapping):
         raise CplabError(f"{experiment!r} gives {quote(answer)}: return a dict")
     values = plain_data(repr(experiment), dict(answer))
-    return {
+    provenance = {
         "copy": values.pop("copy", ""),
         "device": devices.machine(place),
         "precision": values.pop("precision", "") or devices.precision("native", place),
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
-        "seconds": seconds,
-        "values": values,
     }
+    return Stretch([{"epoch": 0, "values": values, "seconds": seconds}], provenance)
 
 
 @contextmanager

@@ -24,9 +24,9 @@ class Flag(Protocol):
 class Stretch:
     """What a stretch of training has come to."""
 
-    rows: list[dict]  # of the curve, one for each part since birth
+    rows: list[dict]  # of the curve, one for each part since birth; an experiment has one
     provenance: dict[str, Any]  # copy of the data set, device, precision, threads, torch
-    content: bytes  # the state, as a checkpoint
+    content: bytes = b""  # the state, as a checkpoint; an experiment has none
     failure: Failed | None = None  # of a measurement at the end, without which the training is kept
 
 
@@ -47,7 +47,7 @@ class Job:
         seconds: after which a stretch ends.
     """
 
-    specs: Sequence[Run] | Sequence[Experiment]
+    specs: Sequence[Run | Experiment]
     device: str = "auto"
     threads: int | None = None
     own: list[Registered] = field(default_factory=list)

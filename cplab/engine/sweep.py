@@ -1,4 +1,4 @@
-"""Trains any set of runs, as trees of their common beginnings, and computes experiments.
+"""Trains any set of runs and experiments, as trees of their common beginnings.
 
 Several segments are trained side by side, each in a worker. A run that branches from a checkpoint
 equals the same run trained alone, to the bit on one machine: seed and epoch decide every random
@@ -27,7 +27,7 @@ from cplab.measure import MEASUREMENTS, Measures
 from cplab.runs import MEASURED, Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
-from cplab.specs.own import own_entries
+from cplab.specs.own import Registered, own_entries
 from cplab.specs.profiles import PROFILES
 
 # Seconds after which a job returns with its state, which is then kept: an interruption costs no
@@ -40,10 +40,10 @@ SLOW = 0.2  # seconds that writing takes on a slow disk
 MOST_ON_CARD = 8  # jobs that share a GPU
 MOST_SIDE_BY_SIDE = 25  # networks in a job: the weights of more do not fit into a core's cache
 
-Group = list[Segment] | Experiment  # what a job computes: segments side by side, or an experiment
-# What a job comes to: for each of its segments a stretch or an error; the fields of an experiment;
-# or the error with which the job itself ended
-Outcome = list[Stretch | Failed] | ResultFields | Failed
+Group = list[Segment]  # that a job trains side by side
+# What a job comes to: for each of its segments a stretch or an error; or the error with which the
+# job itself ended
+Outcome = list[Stretch | Failed] | Failed
 
 
 @dataclass(eq=False)
@@ -54,12 +54,15 @@ class Running:
     worker: Any  # workers.Worker or workers.Others
 
 
-def training_of(spec: Run, stretch: Stretch) -> ResultFields:
-    """The fields of a run's Result: its values, what was measured, the seconds that it would have
-    taken alone, and how it was computed.
+def training_of(spec: Run | Experiment, stretch: Stretch) -> ResultFields:
+    """The fields of a Result: its values, what was measured, the seconds that it would have taken
+    alone, and how it was computed.
 
-    Arguments: spec, the run; stretch, with which its training has ended.
+    Arguments: spec; stretch, with which its training has ended.
     """
+    if isinstance(spec, Experiment):
+        [row] = stretch.rows
+        return {"values": row["values"], "seconds": row["seconds"], **stretch.provenance}
     measured: dict[str, dict[int, Any]] = {}
     for row in stretch.rows:
         for name, value in row.get("measured", {}).items():
@@ -80,7 +83,7 @@ def train_all(
     context: Context | None = None,
     measures: Measures | None = None,
 ) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
-    """Train runs, several side by side, then compute experiments.
+    """Train runs and compute experiments, several side by side.
 
     Arguments: specs, of both; context, how they are trained; measures, when to take each
         measurement, by name.
@@ -92,10 +95,9 @@ def train_all(
     specs = list(specs)
     context = context or Context()
     measures = measures or {}
-    experiments = [spec for spec in specs if isinstance(spec, Experiment)]
     tidy()
     # The last of the queue is next: the largest tree, so that all workers end at about one time
-    queue = sorted(plan(spec for spec in specs if isinstance(spec, Run)), key=attrgetter("epochs"))
+    queue = sorted(plan(specs), key=attrgetter("epochs"))
     pool: Any
     if is_doing() and context.executor is None:  # in an experiment
         pool = workers.ThisThread()
@@ -104,36 +106,24 @@ def train_all(
     running = set[Running]()
     events = SimpleQueue[tuple[Running, list[News] | Future]]()
     try:
-        while queue or experiments or running:
+        while queue or running:
             if context.stop.is_set():
                 raise Cancelled
             most = most_jobs(specs, context, pool)
-            waiting = len(queue) + len(experiments)
-            while waiting and (worker := pool.free(len(running), waiting, most)):
-                group: Group
-                if queue:
-                    group = next_group(queue, max(1, most - len(running)), on_card(context, pool))
-                else:
-                    group = experiments.pop(0)
+            while queue and (worker := pool.free(len(running), len(queue), most)):
+                group = next_group(queue, max(1, most - len(running)), on_card(context, pool))
                 try:
                     running.add(begin_job(group, worker, context, measures, events))
                 except BrokenExecutor:  # the worker has died while it had nothing to do
                     worker.end()
-                    if isinstance(group, Experiment):
-                        experiments.append(group)
-                    else:
-                        queue += group
-                waiting = len(queue) + len(experiments)
+                    queue += group
             for job, event in next_events(events):
                 if isinstance(event, list):
                     hear(job.group, event, context)
                     continue
                 running.remove(job)
                 outcome = outcome_of(job.group, event, context)
-                if isinstance(job.group, Experiment):
-                    yield job.group, outcome
-                else:
-                    yield from settle_group(job.group, outcome, queue, context)
+                yield from settle_group(job.group, outcome, queue, context)
     finally:
         for job in running:
             job.worker.stop()
@@ -146,36 +136,39 @@ def begin_job(
     measures: Measures,
     events: SimpleQueue,
 ) -> Running:
-    """Have a worker compute an experiment, or train segments.
+    """Have a worker train segments.
 
     Arguments: group; worker; context; measures; events, which gets what the worker tells, and its
         Future when it has ended.
     """
     running = Running(group, worker)
-    if isinstance(group, Experiment):
-        # A student's own may name any other in its code
-        own = own_entries(None if group.function.own else group.canonical())
-        job = Job([group], context.device, context.threads, own)
-    else:
-        specs = [segment.spec for segment in group]
-        named = " ".join([*(spec.canonical() for spec in specs), *measures])
-        # As one arrives, its module is imported, which may be a lab's
-        by_reference = [MEASUREMENTS[name] for name in measures if not MEASUREMENTS[name].own]
-        job = Job(
-            specs,
-            context.device,
-            context.threads,
-            [*own_entries(named), *by_reference],
-            end=group[0].end,
-            contents=[beginnings(segment) for segment in group],
-            last=[bool(segment.ends) for segment in group],
-            told=[segment.reported for segment in group],
-            measures=measures,
-            seconds=stretch_length(group, on_card(context, worker)),
-        )
+    specs = [segment.spec for segment in group]
+    job = Job(
+        specs,
+        context.device,
+        context.threads,
+        functions_for(specs, measures),
+        end=group[0].end,
+        contents=[beginnings(segment) for segment in group],
+        last=[bool(segment.ends) for segment in group],
+        told=[segment.reported for segment in group],
+        measures=measures,
+        seconds=stretch_length(group, on_card(context, worker)),
+    )
     future = worker.submit(job, lambda news: events.put((running, news)))
     future.add_done_callback(lambda future: events.put((running, future)))
     return running
+
+
+def functions_for(specs: list[Run | Experiment], measures: Measures) -> list[Registered]:
+    """The functions that a job takes with it: students' own that its specs and measures name, and
+    all measurements."""
+    if any(isinstance(spec, Experiment) and spec.function.own for spec in specs):
+        return own_entries()  # its code may name any other
+    named = " ".join([*(spec.canonical() for spec in specs), *measures])
+    # As one of the package arrives, its module is imported, which may be a lab's
+    by_reference = [MEASUREMENTS[name] for name in measures if not MEASUREMENTS[name].own]
+    return [*own_entries(named), *by_reference]
 
 
 def next_events(events: SimpleQueue) -> Iterator[tuple[Running, list[News] | Future]]:
@@ -199,17 +192,16 @@ def hear(group: Group, news: Iterable[News], context: Context) -> None:
             print(one.printed, end="")
         if one.row is None:
             continue
-        if isinstance(group, Experiment):
-            rows.append((group, one.row))
-            continue
         segment = group[one.number]
-        if one.row["part"] == segment.reported:
+        if isinstance(segment.spec, Experiment):
+            rows.append((segment.spec, one.row))
+        elif one.row["part"] == segment.reported:
             rows += next_rows(segment, [one.row])
     if rows:
         context.report(rows)
 
 
-def outcome_of(group: Group, future: Future, context: Context) -> Any:
+def outcome_of(group: Group, future: Future, context: Context) -> Outcome:
     """The Outcome of a job that has ended.
 
     Raises: what the job raised, unless that is Failed, which is an Outcome; CplabError if its
@@ -232,19 +224,14 @@ def outcome_of(group: Group, future: Future, context: Context) -> Any:
 
 
 def name_of(group: Group) -> str:
-    """What a job computes, in words."""
-    if isinstance(group, Experiment):
-        return repr(group)
+    """What a job trains, in words."""
     line = group[0].spec.call()
     return f"{line} and {len(group) - 1} other seeds" if len(group) > 1 else line
 
 
 def settle_group(
-    group: list[Segment],
-    outcome: list[Stretch | Failed] | Failed,
-    queue: list[Segment],
-    context: Context,
-) -> Iterator[tuple[Run, ResultFields | Failed]]:
+    group: Group, outcome: Outcome, queue: list[Segment], context: Context
+) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
     """Settle the segments that one job has trained, and yield the specs that end with them.
 
     If the job failed with several segments, each of them is queued to be trained by itself, which
@@ -275,8 +262,10 @@ def beginnings(segment: Segment) -> list[bytes]:
     return contents
 
 
-def stretch_length(group: list[Segment], is_on_card: bool) -> float:
+def stretch_length(group: Group, is_on_card: bool) -> float:
     """The seconds after which a job returns with the states of its segments."""
+    if isinstance(group[0].spec, Experiment):
+        return math.inf  # it has one part
     writing = sum(segment.writing_seconds for segment in group)
     if PROFILES[group[0].spec.profile].large or is_on_card or writing > SLOW:
         return LONG_STRETCH
@@ -285,7 +274,7 @@ def stretch_length(group: list[Segment], is_on_card: bool) -> float:
 
 def settle(
     segment: Segment, outcome: Stretch | Failed, queue: list[Segment]
-) -> Iterator[tuple[Run, ResultFields | Failed]]:
+) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
     """Keep the outcome of a segment, and yield the specs that end with it.
 
     If the segment is not finished, it is queued again; if it is, its branches are queued. If it has
@@ -333,11 +322,7 @@ def next_group(queue: list[Segment], room: int, is_on_card: bool) -> list[Segmen
         each of which gets its share; is_on_card, whether an NVIDIA GPU trains them.
     """
     following = queue[-1]
-    profile = PROFILES[following.spec.profile]
-    model = models.MODELS.get(following.spec.family)
-    is_own = bool(model and model.own)  # which may draw in each pass
-    is_joined = profile.stacked or (is_on_card and not profile.large and not is_own)
-    if following.alone or not is_joined:
+    if following.alone or not is_joined(following.spec, is_on_card):
         return [queue.pop()]
     alike = []
     for segment in queue:
@@ -347,6 +332,16 @@ def next_group(queue: list[Segment], room: int, is_on_card: bool) -> list[Segmen
     group = alike[-count:]
     queue[:] = [segment for segment in queue if segment not in group]
     return group
+
+
+def is_joined(spec: Run | Experiment, is_on_card: bool) -> bool:
+    """Whether several seeds of a spec are trained side by side."""
+    if isinstance(spec, Experiment):
+        return False
+    profile = PROFILES[spec.profile]
+    model = models.MODELS.get(spec.family)
+    is_own = bool(model and model.own)  # which may draw in each pass
+    return profile.stacked or (is_on_card and not profile.large and not is_own)
 
 
 def on_card(context: Context, pool: Any) -> bool:

@@ -1,4 +1,5 @@
 """Plans of training: runs as trees, in which each beginning that several have in common is once.
+An experiment is a tree of its own, of one part.
 
 Nothing here needs torch, so that the time of training can be estimated without it.
 """
@@ -13,8 +14,10 @@ from threading import Event as Flag
 from typing import NamedTuple
 
 from cplab.errors import CplabError, one_of, quote, whole
-from cplab.runs import DEVICES, Run, Step
+from cplab.runs import DEVICES, Run
+from cplab.runs.steps import Event
 from cplab.specs import Spec
+from cplab.specs.experiments import Experiment
 
 
 @dataclass
@@ -58,11 +61,11 @@ class Context:
 class Segment:
     """A stretch of training without branches: parts of a timeline that some runs share."""
 
-    spec: Run  # one of the runs that it belongs to
+    spec: Run | Experiment  # one of those that it belongs to
     begin: int  # the number of its first part in the timeline
     end: int  # the number of the first part after it
     parent: "Segment | None" = None  # the segment that it branches from
-    ends: list[Run] = field(default_factory=list)  # the runs that end with it
+    ends: list[Run | Experiment] = field(default_factory=list)  # those that end with it
     branches: list["Segment"] = field(default_factory=list)
     # While it is trained:
     reported: int = 0  # how many parts have had their rows reported
@@ -87,11 +90,12 @@ class Segment:
 
     @property
     def epochs(self) -> int:
-        """The number of epochs in this segment and in all that branch from it."""
+        """The number of epochs in this segment and in all that branch from it; an experiment is
+        one."""
         count = 0
         for segment in self.subtree():
             for part in segment.spec.timeline[segment.begin : segment.end]:
-                if isinstance(part, Step):
+                if not isinstance(part, Event):
                     count += 1
         return count
 
@@ -99,12 +103,12 @@ class Segment:
 class Fork(NamedTuple):
     """Where runs begin, or branch from the end of a segment."""
 
-    runs: list[Run]
+    runs: list[Run | Experiment]
     begin: int  # the part of their timelines with which they branch
     parent: Segment | None
 
 
-def plan(specs: Iterable[Run]) -> list[Segment]:
+def plan(specs: Iterable[Run | Experiment]) -> list[Segment]:
     """Arrange runs as trees in which each common beginning is once, and return the roots.
 
     Runs are in one tree if they agree in all but their timelines. At each fork they are divided by
@@ -136,7 +140,7 @@ def plan(specs: Iterable[Run]) -> list[Segment]:
     return roots
 
 
-def common_end(runs: list[Run], end: int) -> int:
+def common_end(runs: list[Run | Experiment], end: int) -> int:
     """The number of the first part that some runs do not have in common.
 
     Arguments: runs; end, before which they have all parts in common.

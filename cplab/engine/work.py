@@ -13,10 +13,13 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from io import TextIOBase
 from typing import NamedTuple
 
-from cplab.engine.job import Flag, Job, News, ResultFields, Stretch, Tell
+from cplab.engine.job import Flag, Job, News, Stretch, Tell
 from cplab.errors import Failed
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import load_own
+
+# Warnings that Python shows only to those who ask for them
+UNSEEN = DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning
 
 
 def tell_nobody(news: list[News]) -> None:
@@ -49,16 +52,13 @@ class Surroundings(NamedTuple):
         os.environ.update(self.variables)
 
 
-def do(
-    job: Job, tell: Tell = tell_nobody, stop: Flag | None = None
-) -> list[Stretch | Failed] | ResultFields:
+def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Stretch | Failed]:
     """Do a job in this process.
 
     Arguments: job; tell, which is called with each row as it is made; stop, ends it before the next
         batch.
 
-    Returns: for each run its stretch, or the error with which it ended; for an experiment the
-        fields of its result.
+    Returns: for each run or experiment its stretch, or the error with which it ended.
 
     Raises: Cancelled; Failed if one of several runs fails, or the experiment; CplabError for what
         concerns all runs.
@@ -82,7 +82,7 @@ def do(
         use_defaults(job.threads or 1)
         first = job.specs[0]
         if isinstance(first, Experiment):
-            return compute(first, job.device, report_of_experiment, stop)
+            return [compute(first, job.device, report_of_experiment, stop)]
         return train(
             job.specs,  # type: ignore[arg-type]  # all are runs if the first is
             job.end,
@@ -134,13 +134,16 @@ class Printed(TextIOBase):
 
 @contextmanager
 def heard(tell: Tell) -> Iterator[None]:
-    """A context in which what is printed, and warnings, are told to the process that asks."""
+    """A context in which what is printed, and the warnings that Python shows, are told to the
+    process that asks."""
 
     def show(message: Warning | str, *_: object) -> None:
         tell([News(warning=str(message))])
 
     with warnings.catch_warnings(), redirect_stdout(Printed(tell)):
         warnings.simplefilter("default")
+        for kind in UNSEEN:
+            warnings.simplefilter("ignore", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
 

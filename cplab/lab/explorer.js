@@ -363,7 +363,7 @@ class Explorer extends Training {
     const last = min(Math.round(0.26 * longest), grey.mean.length) - 1;
     const y = (grey.mean[last] + grey.half[last]) / 10;
     const [align, baseline, offset, weight] = ["left", "bottom", -2, "normal"];
-    return {x: 0, y, text: "clear from birth", align, baseline, offset, weight};
+    return {x: 0, y, text: "twin", align, baseline, offset, weight};
   }
 
   drawMap() {

@@ -239,12 +239,10 @@ def headline(point: Point, harm: Estimate) -> str:
     network = f"T{name_network(point)[1:]}"
     if not harm.seeds:
         return f"{network} has no control yet: Train adds it."
-    condition = CONDITIONS.get(point.deficit)
-    control = f"one never {condition}" if condition else "one without it"
     if harm.sign == 0:
-        return f"{network} ends level with {control} (± {harm.half:.1f} points)."
+        return f"{network} ends level with its twin (± {harm.half:.1f} points)."
     side = "ahead of" if harm.mean < 0 else "behind"
-    return f"{network} ends {size_of(harm)} {side} {control}."
+    return f"{network} ends {size_of(harm)} {side} its twin."
 
 
 def small_print(clear_epochs: int, harm: Estimate, reached: float | None) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The controls of a blurred run, by words for them
-CONTROLS = {"newborn": "newborn", "upside down": "flip", "never blurred": "equal training"}
+CONTROLS = {"twin": "newborn", "upside down": "flip", "equal training": "equal training"}
 
 
 def treated(run: Run, treatments: str) -> Run:
@@ -35,7 +35,7 @@ def behind_each(run: Run) -> dict[str, Estimate]:
     """Points that a run ends behind each of its controls, by words for the control.
 
     >>> [*behind_each(Run("blur", length=16))]
-    ['newborn', 'upside down', 'never blurred']
+    ['twin', 'upside down', 'equal training']
     """
     return {words: behind(run, control) for words, control in CONTROLS.items()}
 
@@ -57,7 +57,7 @@ def accuracies(run: Run) -> dict[str, Estimate]:
     """The final accuracy of a blurred run and of each of its controls, in percent.
 
     >>> [*accuracies(Run("blur", length=16))]
-    ['blurred', 'newborn', 'upside down', 'never blurred']
+    ['blurred', 'twin', 'upside down', 'equal training']
     """
     percent = {"blurred": accuracy(run)}
     for words, name in CONTROLS.items():

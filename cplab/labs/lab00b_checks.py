@@ -14,13 +14,13 @@ def handwritten() -> Answer:
     exchanged = lab00b.treated(blurred, "other")
     mistakes = {
         "That is with their own digits": behind(blurred, "flip"),
-        "That is behind networks that were never blurred": behind(exchanged, "equal training"),
+        "That is behind equal training": behind(exchanged, "equal training"),
         "That is with drawn digits": behind(lab00b.treated(BLURRED, "other"), "flip"),
     }
     return Answer(behind(exchanged, "flip"), mistakes)
 
 
-@exercise("00b-2", "points left beside a network never blurred", tolerance=0.06, own_training=True)
+@exercise("00b-2", "points left beside equal training", tolerance=0.06, own_training=True)
 def left_by_a_shrink() -> Answer:
     """The harm that is left after all weights × 0.7, in the student's own networks."""
     shrunk = lab00b.treated(BLURRED, "scale-0.7")

@@ -1,5 +1,6 @@
 """The answers to lab 02's exercises."""
 
+from cplab.estimates import estimate
 from cplab.lab.checks import Answer, exercise
 from cplab.quantities import accuracy, equal_training_loss, harm, lost_time
 from cplab.runs import Run
@@ -17,6 +18,9 @@ def mean_harm() -> Answer:
         "That is the loss against equal training, part of which is lost time": loss,
         "That is half of the interval, not the mean": points.half,
         "That is one seed: give the mean of all": points.values,
+        "That is the mean of the seeds that it shares with its twin: `.mean` takes all seeds": (
+            estimate(points.values)
+        ),
     }
     return Answer(points, mistakes)
 
@@ -29,7 +33,7 @@ def weaker_blur() -> Answer:
     weak = EARLY.replace(deficit="blur-2")
     mistakes = {
         "That is where the stronger blur ends": accuracy(EARLY),
-        "That is where the newborn ends, which had no blur": accuracy(EARLY.newborn()),
+        "That is where its twin ends, which had no blur": accuracy(EARLY.newborn()),
         "That is the harm: give the accuracy": harm(weak),
     }
     return Answer(accuracy(weak), mistakes)
@@ -53,7 +57,7 @@ def ratio_at_the_end() -> Answer:
 
 @exercise("02-4", "points that are left", tolerance=0.06, own_training=True)
 def after_strong_steps() -> Answer:
-    """The harm that three times the rate leaves, against a newborn with the same rate."""
+    """The harm that three times the rate leaves, against its twin with the same rate."""
     warm = EARLY.replace(treatments="rate-3@16")
     right = accuracy(warm)
     untreated_newborn = accuracy(EARLY.newborn())
@@ -62,6 +66,6 @@ def after_strong_steps() -> Answer:
         "Its control must have the larger rate as well: take `warm.newborn()`": (
             untreated_newborn.mean - right.mean
         ),
-        "That is how many images it names correctly: how far behind its newborn is it?": right,
+        "That is how many images it names correctly: how far behind its twin is it?": right,
     }
     return Answer(harm(warm), mistakes)

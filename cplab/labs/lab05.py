@@ -279,7 +279,7 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
 
         def hear(request: Request, news: News) -> None:
             for _, row in news:
-                if isinstance(row, dict):
+                if isinstance(row, dict) and "step" in row:
                     rows.append(row)
                     throttle()
 

@@ -102,7 +102,7 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
-    """Points of acuity that an eye lost, against the run without the windows.
+    """Points of acuity that an eye lost, against its twin, which has no windows.
 
     >>> acuity_loss(Run("blank:right", length=8, model="eyes"))
     9.5 ± 3.0 (5 seeds)
@@ -270,15 +270,15 @@ def clinic(run: Run) -> list[str | list[Figure]]:
     """Describe a run as a clinician would, for `lab.slide`.
 
     Returns: a sentence; and figures of whose the neurons are, of the right eye's share by epoch,
-        and of each eye's accuracy, beside the run without the windows.
+        and of each eye's accuracy, beside its twin's.
     """
     deprived = "left" if run.deficit.endswith(":left") else "right"
-    change = estimates.compare(-acuity_loss(run, deprived), "that of the run without the windows")
+    change = estimates.compare(-acuity_loss(run, deprived), "its twin's")
     worth = {}
     for eye in ("both", *EYES):
         worth[eye] = {
             "this network": acuity(run, eye),
-            "without the windows": acuity(run.without_window(), eye),
+            "its twin": acuity(run.without_window(), eye),
         }
     shares = {"right eye": share_by_epoch(run)}
     share = "right eye's share"

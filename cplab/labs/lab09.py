@@ -227,6 +227,9 @@ def losses(paths: Mapping[str, Experiment]) -> Figure:
     return fig
 
 
+# Tasks with other names ---------------------------------------------------------------------------
+
+
 def renaming_run(count: int, end: int, profile: str) -> Run:
     """A run with `count` tasks until epoch `end`, each with other names, then the true names.
 

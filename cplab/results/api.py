@@ -227,7 +227,7 @@ def values_of(
 # Progress -----------------------------------------------------------------------------------------
 
 
-def progress_bar(missing: Sequence[Spec], hidden: bool) -> "tqdm":
+def progress_bar(missing: Sequence[Run | Experiment], hidden: bool) -> "tqdm":
     """A progress bar on standard error, or a line every minute if that is not a terminal.
 
     Arguments: missing, the specs to train; hidden, whether to show nothing.

@@ -7,6 +7,7 @@ from cplab.engine.tree import plan
 from cplab.engine.workers import usable_cores
 from cplab.runs import Run
 from cplab.specs import Spec
+from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 
 FEW = 5.0  # seconds below which the start takes longer than the training
@@ -26,15 +27,13 @@ def format_duration(seconds: float) -> str:
     return f"about {seconds:.0f} second{plural}"
 
 
-def count_epochs(specs: Iterable[Spec]) -> int:
+def count_epochs(specs: Iterable[Run | Experiment]) -> int:
     """How many epochs are trained for specs, those that runs share once; an experiment is one.
 
     >>> count_epochs([Run("blur", 4, 8), Run("blur", 4, 12)])
     46
     """
-    unique = [*dict.fromkeys(specs)]
-    runs = [spec for spec in unique if isinstance(spec, Run)]
-    return sum(root.epochs for root in plan(runs)) + len(unique) - len(runs)
+    return sum(root.epochs for root in plan(specs))
 
 
 def usual_seconds(specs: Iterable[Spec]) -> float | None:

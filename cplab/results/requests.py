@@ -185,8 +185,6 @@ class Request:
         """Note a result, and tell who listens."""
         self.results[spec] = result
         self.missing = [missing for missing in self.missing if missing != spec]
-        if isinstance(spec, Experiment):
-            self.done += 1
         self._tell([(spec, result)])
         return result
 
@@ -212,12 +210,12 @@ _claims = threading.Lock()
 
 
 @contextmanager
-def claimed(specs: Sequence[Spec]) -> Iterator[list[Any]]:
+def claimed(specs: Sequence[Run | Experiment]) -> Iterator[list[Any]]:
     """A context in which some specs are this request's, which it yields: those that no other is
     training. Runs that may share training go together."""
-    trees: dict[object, list[Spec]] = defaultdict(list)
+    trees: dict[object, list[Run | Experiment]] = defaultdict(list)
     for spec in specs:
-        trees[spec.prefix_key if isinstance(spec, Run) else spec].append(spec)
+        trees[spec.prefix_key].append(spec)
     with _claims:
         ours = {*trees} - _claimed
         _claimed.update(ours)

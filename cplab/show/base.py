@@ -212,7 +212,7 @@ class Figure(matplotlib.figure.Figure):
         """The pixels of the page from its upper edge to the lower one of its title, once drawn."""
         [title] = (text for text in self.texts if text.get_text() == self.get_suptitle())
         inches = self.get_figheight() - title.get_window_extent().y0 / self.dpi
-        return math.floor(72 / POINT * inches)
+        return math.ceil(72 / POINT * inches)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         return bundle(repr(self), self._repr_html_())

@@ -181,7 +181,7 @@ def label_of(quantity: str) -> str:
 
 @styled
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) -> Figure:
-    """Draw test accuracy against clear epochs seen. A grey line is without a deficit, and each run
+    """Draw test accuracy against clear epochs seen. A grey line is the twin, and each run
     of the same setting has a line that leaves the grey one at its onset. The bracket at the end of
     a line is its harm, whose interval the legend gives.
 
@@ -204,7 +204,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size])
     fig = figure(title or harm_title(harms), *axes, source=note, **size)
     fig.lacking = lacking_in(harms)
 
-    without = Style("no deficit", EQUAL.colour)
+    without = Style("twin", EQUAL.colour)
     draw_mean(fig, [curve[:latest] for curve in grey], 1, without)
     lines: Counter[str] = Counter()  # drawn so far, by their deficit
     brackets: Counter[int] = Counter()  # drawn so far, by their place

@@ -9,6 +9,7 @@ place in a file and its docstring. What a library offers counts by its name.
 from __future__ import annotations
 
 import ast
+import copyreg
 import dis
 import hashlib
 import inspect
@@ -233,7 +234,7 @@ class Reading:
         if type(value) is list:
             return tuple(map(self.describe, value))
         if type(value) is dict:
-            return tuple(map(self.describe, value.items()))
+            return tuple(map(self.describe, without_options(value).items()))
         with suppress(Exception):  # it may have no numbers that can be read
             if numbers := describe_array(value):
                 return numbers
@@ -241,8 +242,9 @@ class Reading:
 
     def describe_object(self, value: Any) -> Description:
         """Describe an object by what a copy of it would be made from."""
+        reduce = copyreg.dispatch_table.get(type(value))  # of what cannot say it itself
         try:
-            made = value.__reduce_ex__(4)
+            made = reduce(value) if reduce else value.__reduce_ex__(4)
         except Exception:
             return self.undigested(value)
         if isinstance(made, str):
@@ -387,11 +389,13 @@ class Reading:
         """The Python of all that was met, as far as it is known."""
         blocks = [f"{name} = {value}" for name, value in self.constants.items()]
         for function in self.own():
-            with suppress(OSError, SyntaxError):
+            file_name = function.__code__.co_filename
+            with suppress(OSError, SyntaxError, ValueError):
+                if Path(file_name).exists() and function.__code__ not in codes_in(file_name):
+                    continue  # the file was edited since it was imported
                 lines, first = inspect.getsourcelines(function)
                 if "." in function.__qualname__.rpartition("<locals>.")[2]:  # in a class
-                    file = linecache.getlines(function.__code__.co_filename)
-                    lines = class_lines(file, first)
+                    lines = class_lines(linecache.getlines(file_name), first)
                 block = textwrap.dedent("".join(lines)).rstrip()
                 if block not in blocks:
                     blocks.append(block)
@@ -407,6 +411,14 @@ class Reading:
         return cells
 
 
+def codes_in(file: str) -> list[CodeType]:
+    """The code of a file, as it is now, and of all functions in it."""
+    codes = [compile(Path(file).read_text("utf-8"), file, "exec", dont_inherit=True)]
+    for code in codes:  # which grow
+        codes += [part for part in code.co_consts if isinstance(part, CodeType)]
+    return codes
+
+
 def class_lines(lines: list[str], inside: int) -> list[str]:
     """The lines of the class that is around a line. Lines have numbers from 1."""
     for node in ast.walk(ast.parse("".join(lines))):
@@ -418,6 +430,11 @@ def class_lines(lines: list[str], inside: int) -> list[str]:
 def chosen(variables: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
     """Those of some variables that have one of these names, in the order of the names."""
     return {name: variables[name] for name in sorted(names & variables.keys())}
+
+
+def without_options(values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The entries of a dict but the options that a decorator has noted in an object."""
+    return {name: value for name, value in values.items() if name != "__cplab__"}
 
 
 def is_builtin(value: object) -> bool:

@@ -95,9 +95,10 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
         options = getattr(thing, "__dict__", {}).get("__cplab__", {})
     short_name = name_of(thing)
     check_options(kind, short_name, options)
+    if options:  # for the next time that this function is given by itself
+        with suppress(AttributeError, TypeError):  # a method has no room for it
+            thing.__cplab__ = options
     reading = Reading(thing, "version" in options, options_in_digest(kind, options))
-    with suppress(AttributeError, TypeError):  # a method has no room for it
-        thing.__cplab__ = options  # for the next time that this function is given by itself
     name = f"{short_name}@{reading.digest}"
     settings = dict(options)
     settings.pop("version", None)  # which is a part of the digest, and no field

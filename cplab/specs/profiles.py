@@ -48,7 +48,7 @@ class Profile:
 ALL = (
     Profile(name="ci", words="tests, seconds",
             dataset="practice", size=8, width=4, train_images=512, test_images=256,
-            recovery=3, schedule="recovery", pace=10, shift=1, epoch_seconds=0.1),
+            recovery=3, schedule="recovery", pace=10, shift=1, epoch_seconds=0.05),
     Profile(name="tiny", words="twenty seeds in seconds: few digits of each seed's own, by heart",
             dataset="drawn", size=12, width=64, train_images=300, test_images=1_000,
             recovery=100, schedule="fixed", pace=1, fixed_lr=0.1, shift=0, mirror=False, batch=32,

@@ -24,7 +24,7 @@ from cplab.output import wide
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-REPOSITORY = ""  # its address, as long as it has none; `python docs/release.py` writes it
+REPOSITORY = ""  # its address, which `python docs/release.py` writes
 SITE_TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
 weights and the same digits, and is spared the blur. *Harm* is how far ahead the twin ends
@@ -51,6 +51,8 @@ EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab
 FORMULA = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.S)
 PICTURE = re.compile(r"!\[(?P<words>.*?)\]\((?P<place>.*?)\)")
 LINK = re.compile(r"\((?:\.\./)*(?:labs/)?(?P<name>[\w-]+)\.(?:ipynb|md)")
+SECTION = re.compile(r"## (?P<words>.+)\n*")  # a heading at the beginning of a text
+FOLDED = "jp-MarkdownHeadingCollapsed"  # in the metadata of a heading whose section is folded
 SCREEN = "<cplab-nursery"
 UP = '<p>On this page, <a href="#screen">the screen above</a> is for this as well.</p>'
 SECTIONS = "<!--sections-->"  # where their links stand on a page
@@ -73,41 +75,6 @@ PUBLIC = (  # the modules whose public names are for everybody
 # Of pdoc's pages: a link back to the list of names
 BACK = """{%- extends "default/module.html.jinja2" -%}{%- block module_list_link -%}
 <a href="{{ '../' * (module.modulename.count('.') + 1) }}reference.html">Reference</a>
-{%- endblock -%}"""
-# Of nbconvert's pages: their head, the menu above them, and cells of code that are folded
-TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js -%}{%- endblock -%}
-{%- block html_head_js_mathjax -%}{%- endblock -%}
-{%- block html_head_css -%}{{ super() }}
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<style>@media (prefers-color-scheme: dark) { {{ resources.dark }} }
-body { --jp-content-font-size1: 16px; font: 16px/1.5 system-ui, sans-serif; }
-nav.menu { padding: 10px 20px; } nav.menu a { margin-right: 18px; }
-.page { display: flex; justify-content: center; }
-main { flex: 0 1 1040px; min-width: 0; padding: 0 12px; }
-/* about 70 letters a line */
-.jp-RenderedMarkdown > :is(p, ul, ol, blockquote):not(:has(cplab-wide)) { max-width: 38em; }
-nav.sections { flex: 0 0 190px; font-size: 14px; max-height: 100vh; overflow-y: auto; }
-nav.sections { padding: 24px 0 0 12px; position: sticky; top: 0; }
-nav.sections a { display: block; margin: 6px 0; text-decoration: none; }
-@media (max-width: 1100px) { nav.sections { display: none; } }
-@media (max-width: 600px) { math { font-size: 14px; } }
-nav.labs { border-top: 1px solid #bbb; display: flex; justify-content: space-between; }
-nav.labs { gap: 20px; margin: 40px 5px; max-width: 760px; padding: 14px 0; }
-details.code { overflow-x: auto; }
-details.code > summary { cursor: pointer; opacity: .7; font-size: 13px; }
-.jp-OutputPrompt, .jp-InputPrompt { display: none; }
-.jp-RenderedHTMLCommon :is(p, li) a:link { text-decoration: underline; }
-.jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
-@media print { nav.menu, nav.sections, nav.labs { display: none; } }
-</style>{%- endblock -%}
-{%- block body_header -%}<body class="jp-Notebook" data-jp-theme-light="true"><script>
-const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-if (dark) document.body.dataset.jpThemeLight = "false";
-</script>{{ resources.menu }}<div class="page">{{ resources.sections }}<main>{%- endblock -%}
-{%- block body_footer -%}{{ resources.labs }}</main></div></body>{%- endblock -%}
-{%- block input -%}{%- if cell.source -%}
-<details class="code"><summary>Python</summary>{{ super() }}</details>{%- endif -%}
 {%- endblock -%}"""
 
 
@@ -255,7 +222,27 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
             if widget and "text/html" not in data:
                 data["text/html"] = NO_WIDGET
     keep_one_screen(notebook)
+    fold_further(notebook)
     return notebook
+
+
+def fold_further(notebook: NotebookNode) -> None:
+    """Mark where a section that is folded in a notebook begins and ends, so that it is folded on a
+    page as well. Its heading becomes the words of the fold."""
+    last = None  # cell of a section that is folded
+    for cell in notebook.cells:
+        heading = SECTION.match(cell.source) if cell.cell_type == "markdown" else None
+        if heading and last:
+            last.metadata.fold_ends = True
+            last = None
+        if heading and cell.metadata.get(FOLDED):
+            cell.metadata.fold = heading["words"]
+            cell.source = cell.source[heading.end() :]
+            last = cell
+        elif last:
+            last = cell
+    if last:
+        last.metadata.fold_ends = True
 
 
 def keep_one_screen(notebook: NotebookNode) -> None:
@@ -313,14 +300,14 @@ def summary(thing: object) -> str:
 def write_page(path: Path, notebook: NotebookNode, menu: str, below: str = "") -> None:
     """Write a notebook as a page, with the links of a menu above it, its sections at the side, and
     other links below."""
-    from jinja2 import DictLoader
+    from jinja2 import FileSystemLoader
     from nbconvert import HTMLExporter
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = text_for_page(cell.source)
-    loader = DictLoader({"cplab.html.j2": TEMPLATE})
-    exporter = HTMLExporter(extra_loaders=[loader], template_file="cplab.html.j2")
+    beside_this_file = FileSystemLoader(Path(__file__).parent)
+    exporter = HTMLExporter(extra_loaders=[beside_this_file], template_file="page.html.j2")
     exporter.exclude_input_prompt = True
     exporter.exclude_output_prompt = True
     sheets = [Path(base) / "static/theme-dark.css" for base in exporter.template_paths]

@@ -15,8 +15,8 @@ from cplab.labs import lab05_nets
 from cplab.labs import lab05b_nets as nets
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import make_control
-from cplab.labs.lab05b_pruning import prune_weights
 from cplab.runs.tasks import Classification
+from reproduction.studies import lab05b_pruning
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
@@ -198,7 +198,7 @@ def test_the_smaller_network_gives_what_the_masked_one_gives(pixels):
             gone = torch.ones(masked.shape[1], dtype=torch.bool)
             gone[kept[i]] = False
             masked[:, gone] = 0
-    nets.keep_kernels(net, *kept.values())
+    lab05b_pruning.keep_kernels(net, *kept.values())
     torch.testing.assert_close(net(x), masked)
 
 
@@ -213,7 +213,7 @@ def test_fisher_saliency_is_the_weight_s_square_times_its_squared_gradients():
         gradients = torch.autograd.grad(log_p, weights, retain_graph=True)
         for total, weight, gradient in zip(expected, weights, gradients, strict=True):
             total += chance * (weight.detach() * gradient).square()
-    saliency = nets.weight_saliency(net, x, "fisher").values()
+    saliency = lab05b_pruning.weight_saliency(net, x, "fisher").values()
     for ours, theirs in zip(saliency, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=0)
 
@@ -242,7 +242,9 @@ def lives(elsewhere):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Classification, "test", look)
         elsewhere(
-            lambda: prune_weights.compute("ci", "fisher", LEFT, "blur", **epochs, device="cpu")
+            lambda: lab05b_pruning.prune_weights(
+                "ci", "fisher", LEFT, "blur", **epochs, device="cpu"
+            )
         )
     trained, *_, pruned, retrained, _, blurred, end, _ = tested
     return Lives(trained, [pruned, retrained, blurred, end])

@@ -281,7 +281,7 @@ OTHERS = {
         "if_possible",
     ),
     *("age", "colour", "figure", "label", "over_epochs", "question", "slide", "switch"),
-    *("what_it_sees", "save", "class_figure", "images_from", "harm_table"),
+    *("what_it_sees", "save", "class_figure", "class_table", "images_from", "harm_table"),
 }
 QUANTITIES = ("accuracy", "advantage", "equal_training_loss", "harm", "lost_time")
 

@@ -1,5 +1,6 @@
 """Lab 05b: what its pruning does and refuses, and what its tables lack."""
 
+from doctest import testmod
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -45,6 +46,10 @@ def test_what_the_table_lacks_is_not_offered_and_what_it_has_is_named():
 
 
 # What made them -----------------------------------------------------------------------------------
+
+
+def test_the_examples_of_what_made_them_give_what_they_say(capsys):
+    assert testmod(lab05b_pruning).failed == 0, capsys.readouterr().out
 
 
 def test_each_layer_keeps_a_kernel():

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 TRUTH = "#0072B2"
 BEGIN = '{"cplab"'  # of a line
-LISTED = 6  # names below a slide
 SLIDE = (752, 423)  # its size in pixels of a page, 16 to 9
 COLUMN = 36  # letters of a line of an answer, beside its bar
 ROWS = 4  # the fewest on a slide: bars of two answers are no wider than those of four
@@ -218,7 +217,8 @@ def check_line(line: Line) -> None:
 @styled
 def class_figure(source: str | Path, question: int = 1) -> Figure:
     """Draw a slide of one question: a bar for each answer that the class gave, the right one
-    filled; or its guesses, beside what was measured.
+    filled; or its guesses, beside what was measured. Files that hold no line, and names that occur
+    twice, are printed.
 
     Arguments:
         source: a folder of students' files, with folders in it or not, or one file; they hold the
@@ -239,9 +239,12 @@ def class_figure(source: str | Path, question: int = 1) -> Figure:
         raise CplabError(f"{source} holds no answers: its students had answered nothing yet")
     chosen = asked[whole("question", question, 1, len(asked)) - 1]
     lines = len(handed_in.lines)
-    place = f"Lab {handed_in.lab}, {lines} handed in. Question {question} of {len(asked)}"
-    below = ". ".join([place, *words_below(handed_in)])
-    fig = figure(chosen, width=SLIDE[0], height=SLIDE[1], source=below)
+    below = [f"Lab {handed_in.lab}, {lines} handed in. Question {question} of {len(asked)}"]
+    if passed := handed_in.passed():
+        counts = ", ".join(f"{key} by {count}" for key, count in sorted(passed.items()))
+        below.append(f"Passed checks: {counts}")
+    fig = figure(chosen, width=SLIDE[0], height=SLIDE[1], source=". ".join(below))
+    print(*for_the_teacher(handed_in), sep="", end="")
     if chosen in choices:
         draw_choices(fig.ax, choices[chosen])
     else:
@@ -249,30 +252,17 @@ def class_figure(source: str | Path, question: int = 1) -> Figure:
     return fig
 
 
-def words_below(handed_in: HandedIn) -> list[str]:
-    """The sentences below a slide: checks that were passed, what could not be read, and names that
-    several lines have, of two students or of one who handed in twice."""
-    parts = list[str]()
-    if passed := handed_in.passed():
-        counts = ", ".join(f"{key} by {count}" for key, count in sorted(passed.items()))
-        parts.append(f"Passed checks: {counts}")
+def for_the_teacher(handed_in: HandedIn) -> list[str]:
+    """Lines that name students, and so are no part of a slide: what could not be read, and names
+    that several lines have, of two students or of one who handed in twice."""
+    lines = list[str]()
     if handed_in.unread:
-        parts.append(f"Not read: {listed(handed_in.unread)}")
+        lines.append(f"Not read: {'; '.join(handed_in.unread)}\n")
     names = Counter(line.get("name", "") for line in handed_in.lines)
     del names[""]
     if shared := [name for name, count in names.items() if count > 1]:
-        parts.append(f"More than one line: {listed(shared)}")
-    return parts
-
-
-def listed(names: Sequence[str]) -> str:
-    """Write the first names of a list.
-
-    >>> listed(["a.pdf", "b.pdf"]), listed([*"abcdefgh"])
-    ('a.pdf; b.pdf', 'a; b; c; d; e; f; and 2 more')
-    """
-    more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
-    return "; ".join([*names[:LISTED], *more])
+        lines.append(f"More than one line: {'; '.join(shared)}\n")
+    return lines
 
 
 def draw_choices(ax: Axes, answers: Choices) -> None:

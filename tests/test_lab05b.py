@@ -1,6 +1,6 @@
 """Lab 05b: what its pruning does and refuses, and what its tables lack."""
 
-from doctest import testmod
+import doctest
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ def test_what_the_table_lacks_is_not_offered_and_what_it_has_is_named():
 
 
 def test_the_examples_of_what_made_them_give_what_they_say(capsys):
-    assert testmod(lab05b_pruning).failed == 0, capsys.readouterr().out
+    assert doctest.testmod(lab05b_pruning).failed == 0, capsys.readouterr().out
 
 
 def test_each_layer_keeps_a_kernel():

@@ -13,8 +13,9 @@ from cplab import models, quantities
 from cplab.lab import missing
 from cplab.labs import lab05b
 from cplab.labs import lab05b_nets as nets
-from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
+from cplab.labs.lab05b_pruning import prune_kernels, prune_weights, train_split
 from cplab.runs.tasks import Classification
+from cplab.specs.experiments import defaults_of
 from reproduction.studies import lab05b_pruning
 
 UPSIDE_DOWN = prune_weights.spec(deficit="flip", length=8)
@@ -46,6 +47,13 @@ def test_what_the_table_lacks_is_not_offered_and_what_it_has_is_named():
 
 
 # What made them -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", [prune_kernels, prune_weights, train_split])
+def test_what_made_a_table_takes_its_arguments(table):
+    """With the same defaults, which a key leaves out."""
+    made_it = getattr(lab05b_pruning, table.__name__)
+    assert defaults_of(made_it) == table.entry.defaults
 
 
 def test_the_examples_of_what_made_them_give_what_they_say(capsys):

@@ -167,10 +167,11 @@ def functions_of_module():
     that a module's tests register are gone after it; what they import of the package stays."""
     from cplab.specs.own import TABLES
 
-    before = {kind: set(table) for kind, table in TABLES.items()}
+    before = {kind: dict(table) for kind, table in TABLES.items()}
     yield
     for kind, table in TABLES.items():
-        for name in set(table) - before.get(kind, set()):
+        table.update(before.get(kind, {}))
+        for name in set(table) - set(before.get(kind, {})):
             home = getattr(table[name].apply, "__module__", "")
             if not home.startswith(("cplab.", "reproduction.")):
                 del table[name]

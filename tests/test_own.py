@@ -311,6 +311,18 @@ def test_a_result_of_this_session_is_in_no_file(own_cache):
     assert not [*own_cache.rglob("*.json*")]
 
 
+HELD = """@cplab.experiment
+def held(seed: int = 0):
+    return {"x": 2 - (LOCK is None)}
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*belong to this session")
+def test_so_does_an_experiment_s(own_cache):
+    assert cell(HELD, cplab=cplab, LOCK=Unreadable())["held"]() == {"x": 2}
+    assert not [*own_cache.rglob("*.json*")]
+
+
 def test_with_a_version_it_is_left_out_of_the_key():
     digests = {Reading(cell(LOCK, LOCK=Unreadable())["hold"], True).digest for _ in range(2)}
     assert len(digests) == 1

@@ -243,6 +243,7 @@ class Reading:
     def describe_object(self, value: Any) -> Description:
         """Describe an object by what a copy of it would be made from."""
         reduce = copyreg.dispatch_table.get(type(value))  # of what cannot say it itself
+        made: Any
         try:
             made = reduce(value) if reduce else value.__reduce_ex__(4)
         except Exception:

@@ -30,6 +30,7 @@ from cplab import results, runs, teach
 from cplab.errors import CplabError, installed, one_of
 
 NAMES = [field.name for field in fields(runs.Run)]
+COPIES = "cplab-labs"  # the folder of the labs' copies, unless another one is named
 
 # Training -----------------------------------------------------------------------------------------
 
@@ -182,14 +183,13 @@ def build_copies(
         print(f"to open it: cplab lab --folder {shlex.quote(folder)}")
 
 
-def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") -> None:
+def open_lab(name: str = "", *, copy: bool = False, folder: str = COPIES) -> None:
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
     It opens the first lab if none is named. Labs that go further are in a folder of their own,
-    `going-further`. The labs are copied if the folder has no copy yet, and
-    by --copy. Copies that exist stay as they are, so that your work is safe; if a lab has changed
-    since, --copy writes a fresh one beside the old one. --folder names another folder, such as one
-    of `cplab teach build`.
+    `going-further`. The labs are copied if ./cplab-labs has no copy yet, and by --copy. Copies that
+    exist stay as they are, so that your work is safe; if a lab has changed since, --copy writes a
+    fresh one beside the old one. --folder names another folder, such as one of `cplab teach build`.
 
     cplab lab 02
     cplab lab --folder homework
@@ -198,11 +198,18 @@ def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") 
     home = Path(folder).absolute()
     if not copy and not find_spec("jupyterlab"):
         raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
-    if copy or not teach.copies_of(home, name):
+    if copy or (folder == COPIES and not teach.copies_of(home, name)):
         print(f"{home}: {teach.copy_labs(home)}", flush=True)
     if copy:
         return
-    first = teach.copies_of(home, name)[0]
+    copies = teach.copies_of(home, name)
+    if not copies:
+        wanted = f"lab {name}" if name else "a lab"
+        raise CplabError(
+            f"{home} has no copy of {wanted}: name a folder that has one, or copy the labs there "
+            "with --copy"
+        )
+    first = copies[0]
     page = f"--LabApp.default_url=/lab/tree/{first.relative_to(home.parent).as_posix()}"
     os.chdir(home.parent)  # where JupyterLab's tree of files begins
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", page]

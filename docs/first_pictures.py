@@ -5,6 +5,7 @@
 A function is a picture: `lab02b()` becomes docs/pictures/lab02b.png.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -215,25 +216,7 @@ def flagship() -> Figure:
 
 
 EVERY: dict[str, Callable[[], Figure]] = {
-    draw.__name__: draw
-    for draw in (
-        lab00,
-        lab00b,
-        lab01,
-        lab02,
-        lab02b,
-        lab03,
-        lab03b,
-        lab04,
-        lab04b,
-        lab05,
-        lab05b,
-        lab06,
-        lab07,
-        lab08,
-        lab09,
-        flagship,
-    )
+    name: draw for name, draw in vars().items() if re.fullmatch(r"lab\d\d\w*|flagship", name)
 }
 
 

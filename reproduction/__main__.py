@@ -9,6 +9,7 @@ from cplab.results import by_key, every_result, find, results_table, sweep
 from cplab.results.duration import count_epochs
 from reproduction import shipping
 from reproduction.recipes import parts_of, recipe_names, ship_again
+from reproduction.studies import load_for
 
 COMMANDS = ("report", "pages", "list", "train", "ship", "merge", "verify", "retrain")
 WORDS = """report: write REPRODUCTION.md, its pictures and rows.csv. pages: write the numbers of
@@ -42,6 +43,7 @@ def run(command: str, words: list[str], profile: str, device: str) -> int:
     elif command == "train":
         for name in words:
             for part in parts_of(name, profile):
+                load_for(part.specs)
                 sweep(part.specs, part.measure, device=device)
             print(f"{name}: all of it is there")
     elif command == "ship":

@@ -9,8 +9,11 @@ expected. `reproduction.nearness` says how near a line is to its source.
 
 import csv
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from math import inf, isfinite
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from cplab.estimates import Estimate, detectable, sides
@@ -159,13 +162,27 @@ def in_words(number: Estimate, digits: int = 1) -> str:
 # Reading ------------------------------------------------------------------------------------------
 
 
+class Names(dict):
+    """Names in an expression, in which modules are imported when they are named, such as a lab's:
+    nothing else here knows which labs there are."""
+
+    def __missing__(self, name: str) -> ModuleType:
+        for package in ("cplab.labs", "reproduction"):
+            if find_spec(f"{package}.{name}"):
+                return import_module(f"{package}.{name}")
+        raise KeyError(name)
+
+
+NAMES = Names(vars(numbers))
+
+
 def evaluate(expression: str) -> Estimate:
     """The number of an expression of claims.csv or pages.csv.
 
     >>> in_words(evaluate("harm(flagship()).only(range(5))"))
     '4.2 ± 1.3 (5 seeds)'
     """
-    number: Estimate = eval(expression, vars(numbers))
+    number: Estimate = eval(expression, vars(numbers), NAMES)
     return number
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from cplab.errors import CplabError
 from cplab.labs import lab02 as lab02
-from cplab.labs import lab03 as lab03
 from cplab.labs import lab07_measurements as lab07_measurements
 from cplab.labs.lab09_measurements import SIDES
 from cplab.late import F, Tensor, nn, torch

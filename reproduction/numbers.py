@@ -18,7 +18,7 @@ from cplab.deficits import Deficit, canonical_name
 from cplab.estimates import Estimate, Interval, estimate, seed_by_seed
 from cplab.gallery import gaussian_blur as gaussian_blur
 from cplab.gallery import random_labels as random_labels
-from cplab.labs import lab02, lab04_trace, lab05b, lab07
+from cplab.labs import lab02, lab03, lab04_trace, lab07
 from cplab.labs.lab00 import own_images_right as own_images_right
 from cplab.labs.lab02 import half_by_images as half_by_images
 from cplab.labs.lab02b import longest_harmless_window
@@ -32,11 +32,6 @@ from cplab.labs.lab04b import agreement as agreement
 from cplab.labs.lab05 import accuracy_at_density as accuracy_at_density
 from cplab.labs.lab05_growth import search as search
 from cplab.labs.lab05_retraining import retrain as retrain
-from cplab.labs.lab05b import accuracy_at_moment as accuracy_at_moment
-from cplab.labs.lab05b import in_first as in_first
-from cplab.labs.lab05b import plasticity_loss as plasticity_loss
-from cplab.labs.lab05b_pruning import prune_kernels as prune_kernels
-from cplab.labs.lab05b_pruning import prune_weights as prune_weights
 from cplab.labs.lab07 import acuity as acuity
 from cplab.labs.lab07 import acuity_loss as acuity_loss
 from cplab.quantities import accuracy as accuracy
@@ -224,7 +219,7 @@ def error_doublings(run: Run, clock: str = "stopped") -> Estimate:
 
 def on_blurred_images(run: Run) -> Estimate:
     """Percent of blurred test images named correctly in the end."""
-    return 100 * q.measured(run, "blurred", "blurred", epoch=run.epochs - 1)
+    return lab03.blurred_accuracy(run, "blurred")
 
 
 def detail_below_chance(run: Run, block: int) -> Estimate:
@@ -247,7 +242,7 @@ def jacobian_at_peak(run: Run) -> float:
     return curve[nearest] / curve[-1]
 
 
-# Growth and pruning -------------------------------------------------------------------------------
+# Growth -------------------------------------------------------------------------------------------
 
 
 @q.quantity
@@ -257,40 +252,6 @@ def growth_gain(spec: Experiment) -> float:
     density = values["density"]
     accuracy = values["accuracy"]
     return 100 * (accuracy[int(np.argmax(density))] - accuracy[0])
-
-
-def bend(net: Experiment, totals: Sequence[int]) -> Estimate:
-    """Points by which accuracy in the middle of pruning lies above the straight line between its
-    ends; totals, of kernels: before pruning, two in the middle, at the end."""
-    accuracies = [lab05b.accuracy_at_moment(net, total) for total in totals]
-    whole, earlier, later, last = accuracies
-    return 0.5 * (earlier + later - whole - last)
-
-
-@q.quantity
-def straighter_log(net: Experiment) -> float:
-    """How much straighter over prunes the logarithm of the number of parameters is than the number
-    itself: a difference of squared correlations."""
-    parameters = np.unique(q.result(net).values["parameters"])[::-1]
-    prunes = np.arange(len(parameters))
-    log = np.corrcoef(prunes, np.log(parameters))[0, 1]
-    plain = np.corrcoef(prunes, parameters)[0, 1]
-    return float(log**2 - plain**2)
-
-
-@q.quantity
-def second_over_first(net: Experiment, total: int) -> float:
-    """log₂ of the kernels of the second layer, over those of the first."""
-    first, second = lab05b.kernel_split(net, total)
-    return float(np.log2(second / first))
-
-
-def gain_of_split(total: int, origin: str, control: str, **labelled: int) -> Estimate:
-    """Points of accuracy of a split of kernels between two layers, above another one's, both with
-    new weights. origin, control: what the pruned network had learned, or `random`."""
-    ours = lab05b.split_accuracy("course", total, origin, **labelled)
-    theirs = lab05b.split_accuracy("course", total, control, **labelled)
-    return ours - theirs
 
 
 def share_gain(run: Run) -> Estimate:

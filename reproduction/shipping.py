@@ -17,6 +17,7 @@ from cplab.results import Result, store
 from cplab.results.requests import make_result
 from cplab.results.result import HOW, Outdated, join, outcome
 from cplab.results.rows import flatten
+from reproduction.studies import load_for
 
 # The columns by which the rows of a shipped file are ordered
 ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
@@ -171,6 +172,7 @@ def train_again(result: Result, device: str = "auto") -> tuple[str, Result]:
     >>> train_again(run(profile="ci", recovery=1))[0]
     'equal'
     """
+    load_for([result.spec])
     spec = result.spec.replace()  # a new object, which looks up anew what its fields name
     context = Context(device, workers=1, threads=result.threads or None)
     [(_, training)] = train_all([spec], context)

@@ -96,10 +96,10 @@ def jobs_here():
     """Jobs are done in the process of the tests, which has loaded torch. Gives what is replaced."""
     from cplab.engine import workers
 
-    replaced = {"open_workers": workers.open_workers, "warm": workers.warm}
+    replaced = {"Workers": workers.Workers, "warm": workers.warm}
     with pytest.MonkeyPatch.context() as patch:
-        for name in replaced:
-            patch.setattr(workers, name, getattr(here, name))
+        patch.setattr(workers, "Workers", here.Here)
+        patch.setattr(workers, "warm", here.warm)
         yield replaced
 
 
@@ -132,10 +132,11 @@ def functions_of_module():
     that a module's tests register are gone after it; what they import of the package stays."""
     from cplab.specs.own import TABLES
 
-    before = {kind: set(table) for kind, table in TABLES.items()}
+    before = {kind: dict(table) for kind, table in TABLES.items()}
     yield
     for kind, table in TABLES.items():
-        for name in set(table) - before.get(kind, set()):
+        table.update(before.get(kind, {}))
+        for name in set(table) - set(before.get(kind, {})):
             home = getattr(table[name].apply, "__module__", "")
             if not home.startswith(("cplab.", "reproduction.")):
                 del table[name]

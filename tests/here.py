@@ -11,7 +11,7 @@ class Here:
     device = "cpu"
     stops = None  # an Event that ends jobs, too
 
-    def free(self, running, waiting, most):
+    def take(self, running, waiting, most):
         return self if not running else None
 
     def is_set(self):
@@ -37,13 +37,6 @@ class Here:
     def stop(self):
         self.stopped.set()
         self.thread.join()
-
-
-def open_workers(executor, most):
-    """What does the jobs of one who asks: this process, or somebody else's executor."""
-    from cplab.engine import workers
-
-    return workers.Others(executor, most or workers.MOST_JOBS) if executor else Here()
 
 
 def warm():

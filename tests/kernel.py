@@ -72,7 +72,7 @@ def load_libraries(with_torch):
     from cplab.engine import workers
     from cplab.lab.explorer import packed_bokeh
 
-    workers.open_workers = here.open_workers
+    workers.Workers = here.Here
     workers.warm = here.warm
     read_shipped_results()
     packed_bokeh()

@@ -11,17 +11,15 @@ from conftest import one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
-from scipy.optimize import curve_fit
 from torch import nn
 
 import cplab
 from cplab import PROFILES, CplabError, Run, estimates, lab, quantities, results, show
 from cplab.gallery import plain
-from cplab.labs import lab01, lab02b, lab03, lab05, lab05b, lab07
+from cplab.labs import lab02b, lab03, lab05, lab07
 from cplab.labs.lab04 import short_run
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
-from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.labs.lab08_matrices import Rearing, descend
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import fisher
@@ -150,16 +148,11 @@ def test_a_measurement_is_refused_in_one_line(call, words):
     (lambda: search.spec(gamma=0.03), "would reach 125 %"),
     (lambda: search.spec("practice", mixed=0.1), "mixed images are not allowed with practice"),
     (lambda: retrain.spec(density=0.5), "density 0.5 is not kept by the search"),
-    (lambda: prune_weights.spec(density=0.5), "not allowed with metric none"),
-    (lambda: prune_weights.spec("tiny"), "profile tiny trains seeds as one"),
     (lambda: linear_path.spec("blur"), "length 0 is not allowed"),
     (lambda: Rearing(kind="blurred"), "kind 'blurred'"),
     (lambda: descend(Rearing(depth=4, modes=(90,)), rate=1), "rate 1 is too high"),
     (lambda: descend(Rearing(), "align"), "begin 'align': choose one of aligned, random"),
     (lambda: descend(Rearing(), samples=-4), "samples -4 is not allowed"),
-    (lambda: curve_fit(lab01.decline, [1, 2, 3], [3, 2, 1], p0=["a", 6]), "τ 'a' is not allowed"),
-    (lambda: lab01.orientation([[[1, 2, 1], [1, 2, 1]]]), "(1, 2, 3) are not allowed: give square"),
-    (lambda: lab01.orientation([[[1, 2], [1]]]), "[[[1, 2], [1]]] are not allowed: give rows"),
     (lambda: lab02b.until("flip", 140, pace=0), "pace 0 is not allowed"),
     (lambda: lab03.blurred_accuracy(Run(), "dark"), "choose one of clear, blurred, adapted"),
     (
@@ -170,10 +163,6 @@ def test_a_measurement_is_refused_in_one_line(call, words):
     (lambda: lab05.check_loop(-1, 33), "n -1 is not allowed"),
     (lambda: lab05.check_loop(600, 0), "count 0 is not allowed"),
     (lambda: lab05.grow_and_prune(fastest=0), "fastest 0 is not allowed"),
-    (lambda: lab05b.in_first(prune_kernels.spec(), 27), "27 kernels are not what this pruning"),
-    (lambda: lab05b.accuracy_at_moment(prune_kernels.spec(), 1.5), "1.5 kernels are not"),
-    (lambda: lab05b.above(prune_kernels.spec(), "all", "ratio"), "'all' kernels are not"),
-    (lambda: lab05b.accuracy_at_moment(prune_weights.spec(), "late"), "moment 'late'"),
     (lambda: lab07.views(PROFILES["ci"], ["blur:middle"]), "eye 'middle': choose one of"),
 )
 def test_an_experiment_of_a_lab_is_refused_in_one_line(call, words):
@@ -285,7 +274,7 @@ OTHERS = {
         "if_possible",
     ),
     *("age", "colour", "figure", "label", "over_epochs", "question", "slide", "switch"),
-    *("what_it_sees", "save", "class_figure", "images_from", "harm_table"),
+    *("what_it_sees", "save", "class_figure", "class_table", "images_from", "harm_table"),
 }
 QUANTITIES = ("accuracy", "advantage", "equal_training_loss", "harm", "lost_time")
 

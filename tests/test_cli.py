@@ -293,6 +293,14 @@ def test_lab_opens_a_folder_of_homework_elsewhere_as_it_is(opened, tmp_path):
     assert os.getcwd() == str(elsewhere.parent)  # where JupyterLab's tree of files begins
 
 
+def test_lab_copies_nothing_into_a_folder_that_was_mistyped(opened, tmp_path):
+    code, _, [error] = command("lab --folder homewrk")
+    assert code == 2
+    assert "homewrk has no copy of a lab" in error
+    assert not opened
+    assert [*tmp_path.iterdir()] == []
+
+
 @pytest.mark.usefixtures("opened")
 def test_a_copy_in_which_somebody_wrote_stays(tmp_path):
     mine = tmp_path / "cplab-labs" / teach.labs("05")[0].name

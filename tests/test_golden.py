@@ -29,6 +29,7 @@ import cplab
 from cplab import Run, quantities, results
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.results import store
+from reproduction.studies import load_for
 
 GOLDEN = ROOT / "tests" / "golden"
 STEP = 1 if os.environ.get("GOLDEN") == "all" else 10
@@ -170,6 +171,7 @@ def trained(name):
     runs = TOGETHER[name]
     if name.startswith("own"):
         runs = [run.replace(deficit=halved) for run in runs]
+    load_for(runs)
     measure = {"trace": "end"} if name in TRACED else ()
     swept = cplab.sweep(runs, measure, fresh=True, device="cpu", workers=1, progress=False)
     return machine(swept[0]), " ".join(digest(result) for result in swept)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conftest import one_line
+from matplotlib.text import Text
 from PIL import Image
 
 from cplab import show
@@ -82,6 +83,29 @@ def test_two_students_of_one_name_are_two(tmp_path):
     two = [line(name="Ada"), line("level", name="Ada")]
     counts, _ = read_handed_in(folder(tmp_path, two)).choices()[ASKED]
     assert counts == {"behind": 1, "level": 1}
+
+
+def test_names_are_printed_and_are_no_part_of_a_slide(tmp_path, capsys):
+    two = [line(name="Ada"), line("level", name="Ada"), "Ben's thanks"]
+    figure = show.class_figure(folder(tmp_path, two))
+    assert capsys.readouterr().out.splitlines() == ["Not read: 2.json", "More than one line: Ada"]
+    assert "Ada" not in " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_a_table_says_who_passed_what(tmp_path):
+    texts = [line(name="Eve", passed=["02-3", "02-1"]), line(name="Ada", passed=[], answers=[])]
+    table = show.class_table(folder(tmp_path, [*texts, line()]))
+    assert table.to_numpy().tolist() == [
+        ["", "02-1", 2, "2.json"],
+        ["Ada", "", 1, "1.json"],
+        ["Eve", "02-1, 02-3", 2, "0.json"],
+    ]
+
+
+def test_a_line_that_a_mail_quotes_is_read(tmp_path):
+    quoted = f"Dear Ada,\n> {line()}\n>> {line('level')}\n"
+    (tmp_path / "mail.txt").write_text(quoted, "utf-8")
+    assert len(read_handed_in(tmp_path).lines) == 2
 
 
 def test_what_is_no_line_is_named(tmp_path):

@@ -127,7 +127,8 @@ def test_each_exercise_has_a_hint_before_its_solution(lab):
 
 
 def test_it_ends_with_what_would_change_our_mind(lab):
-    _, _, end = prose(lab).rpartition("\n## ")
+    course, _, _ = prose(lab).partition("\n## Going further\n")
+    _, _, end = course.rpartition("\n## ")
     assert "What would change our mind\n" in end
     assert len(re.findall("^- ", end, re.M)) >= 2
 

@@ -14,9 +14,9 @@ from cplab.engine import checkpoints
 from cplab.engine.gpu import cards
 from cplab.engine.gpu.graphs import Graphs
 from cplab.engine.train import train
-from cplab.labs.lab05b_pruning import prune_weights
 from cplab.results.result import without_times
 from cplab.runs import Run
+from reproduction.studies.lab05b_pruning import prune_weights
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
@@ -179,10 +179,10 @@ def test_a_graph_that_fails_its_trial_is_not_kept(stand_in):
 
 def test_pruned_weights_stay_pruned_on_a_gpu(stand_in, monkeypatch):
     options = {"density": 0.3, "training": 1, "retraining": 1, "device": "cpu"}
-    values = prune_weights.compute("ci", "magnitude", **options)
+    values = prune_weights("ci", "magnitude", **options)
     assert stand_in.replayed
     monkeypatch.setattr(cards, "KIND", "none")
-    assert values == prune_weights.compute("ci", "magnitude", **options)
+    assert values == prune_weights("ci", "magnitude", **options)
 
 
 @pytest.fixture

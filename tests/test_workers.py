@@ -14,6 +14,7 @@ from conftest import a_run, cell, grown, one_line, outcome
 
 import cplab
 from cplab.engine import sweep, workers
+from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.measure import parse_measures
 from cplab.results import ask
 
@@ -78,6 +79,11 @@ def test_rows_are_told_once_and_as_they_are_made():
     cplab.run(a_run("blur", 50, 1), report=report, device="cpu")
     assert rows == [*range(53)]
     assert moments[-1] - moments[0] > 0.1
+
+
+def test_what_one_lab_measures_is_measured_by_a_worker_that_knows_no_lab():
+    result = cplab.run(a_run("blur", 0, 1), measure="gauges", device="cpu")
+    assert result.final("gauges")["rank"] > 0
 
 
 PRINTING = """

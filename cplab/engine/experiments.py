@@ -31,6 +31,7 @@ def compute(
 
     if stop and stop.is_set():
         raise Cancelled
+    experiment.check_computable()
     function = experiment.function
     arguments = experiment.arguments
     parameters = inspect.signature(function.apply).parameters

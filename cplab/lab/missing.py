@@ -50,11 +50,12 @@ def reasons_against(missing: Iterable[Lack]) -> dict[Spec, str]:
     """Why some of what is missing cannot be trained, by its spec."""
     reasons = dict[Spec, str]()
     for lack in missing:
+        is_run = isinstance(lack.spec, Run)
         try:
-            if isinstance(lack.spec, Run):
-                lack.spec.check_network()
+            lack.spec.check_network() if is_run else lack.spec.check_computable()
         except CplabError as error:
-            reasons[lack.spec] = f"{lack.spec.call()} cannot be trained: {error}"
+            what = f"{lack.spec.call()} cannot be trained: " if is_run else ""
+            reasons[lack.spec] = f"{what}{error}"
     return reasons
 
 
@@ -235,10 +236,11 @@ def offer(lacking: Iterable[Lack]) -> Job | Shown | None:
     if not missing:  # trained since these numbers were computed
         return line_of(f"These networks are trained now. {AGAIN}")
     refused = reasons_against(missing)
-    missing = [lack for lack in missing if lack.spec not in refused]
     reasons = "".join(f"<p>{html.escape(reason)}</p>" for reason in dict.fromkeys(refused.values()))
-    if not missing:
-        return Shown("not trained yet", None, reasons)
+    if len(refused) == len({lack.spec for lack in missing}):
+        values = "".join(f"<p>{html.escape(line)}</p>" for line in advice(missing))
+        return Shown("not trained yet", None, reasons + values)
+    missing = [lack for lack in missing if lack.spec not in refused]
     kinds = len({lack.spec for lack in missing})
     networks = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
     lines = [f"Above, {networks} not trained yet."]

@@ -336,9 +336,10 @@ class HandIn extends Improved {
 
   save() {
     const file = new Blob([`${this.line.value}\n`], {type: "application/json"});
+    const name = this.name.value.trim().replace(/[^\p{L}\p{N}]+/gu, "-") || "answers";
     const link = make("a", {
       href: URL.createObjectURL(file),
-      download: `lab${this.content.lab}-answers.json`,
+      download: `lab${this.content.lab}-${name}.json`,
     });
     link.click();
     URL.revokeObjectURL(link.href);

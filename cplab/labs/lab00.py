@@ -181,5 +181,5 @@ def grow(runs: Iterable[Run]) -> Job | lab.Nursery | None:
 
 def folded(page: str) -> str:
     """HTML behind a click, so that a figure does not answer the question above it."""
-    summary = "Your own networks: answer the question above first, then look"
+    summary = "Your own networks, on the lab's curve"
     return f"<details><summary>{summary}</summary>{page}</details>"

@@ -1,5 +1,6 @@
 """The answers to lab 02's exercises."""
 
+from cplab.estimates import estimate
 from cplab.lab.checks import Answer, exercise
 from cplab.quantities import accuracy, equal_training_loss, harm, lost_time
 from cplab.runs import Run
@@ -17,6 +18,9 @@ def mean_harm() -> Answer:
         "That is the loss against equal training, part of which is lost time": loss,
         "That is half of the interval, not the mean": points.half,
         "That is one seed: give the mean of all": points.values,
+        "That is the mean of the seeds that it shares with its twin: `.mean` takes all seeds": (
+            estimate(points.values)
+        ),
     }
     return Answer(points, mistakes)
 
@@ -29,7 +33,7 @@ def weaker_blur() -> Answer:
     weak = EARLY.replace(deficit="blur-2")
     mistakes = {
         "That is where the stronger blur ends": accuracy(EARLY),
-        "That is where the newborn ends, which had no blur": accuracy(EARLY.newborn()),
+        "That is where its twin ends, which had no blur": accuracy(EARLY.newborn()),
         "That is the harm: give the accuracy": harm(weak),
     }
     return Answer(accuracy(weak), mistakes)

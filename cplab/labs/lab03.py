@@ -1,9 +1,7 @@
 """Lab 03: deficits of several kinds, and how many images a network loses to them."""
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise, product
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,14 +11,8 @@ from cplab import quantities, styles
 from cplab.errors import CplabError, one_of
 from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
-from cplab.late import nn, torch
-from cplab.measure import measurement
-from cplab.measure.builtin import count_correct
-from cplab.quantities import harm
+from cplab.quantities import harm, measured
 from cplab.runs import Run
-
-if TYPE_CHECKING:
-    from cplab.data import Images
 
 
 def in_three_blocks(deficit: str, length: int) -> Run:
@@ -32,31 +24,7 @@ def in_three_blocks(deficit: str, length: int) -> Run:
     return Run(deficit, length=length, model="depth3", schedule="fixed", recovery=60)
 
 
-@measurement(label="accuracy on blurred images", images=5000)
-def measure_blurred(net: "nn.Module", images: "Images") -> dict:
-    """The accuracy on clear and on blurred test images.
-
-    Returns: clear and blurred, with the network as it is; adapted, on blurred images with batch
-        norm on the statistics of 1,000 of them at a time: what is lost then is not due to their
-        means and spreads.
-    """
-    from cplab.deficits import blur
-
-    x = images.normal(images.test_x)
-    y = images.test_y
-    correct = {"clear": 0, "blurred": 0, "adapted": 0}
-    with torch.no_grad():
-        for clear, labels in zip(x.split(1000), y.split(1000), strict=True):
-            blurred, _ = blur(clear, labels)
-            adapted = copy.deepcopy(net).train()
-            outputs = {"clear": net(clear), "blurred": net(blurred), "adapted": adapted(blurred)}
-            for name, logits in outputs.items():
-                correct[name] += count_correct(logits, labels)
-    return {name: count / len(y) for name, count in correct.items()}
-
-
-@quantities.quantity
-def blurred_accuracy(run: Run, images: str) -> float:
+def blurred_accuracy(run: Run, images: str) -> Estimate:
     """The final accuracy on clear or blurred test images, in percent, one number for each seed.
 
     Arguments: images, one of clear, blurred and adapted; with adapted they are blurred as well, but
@@ -66,10 +34,7 @@ def blurred_accuracy(run: Run, images: str) -> float:
     8.0 ± 1.8 (5 seeds)
     """
     one_of("images", images, ("clear", "blurred", "adapted"))
-    last = run.epochs - 1
-    measured = quantities.result(run, {"blurred": (last,)}).measured["blurred"]
-    accuracies = measured[last]  # {images: fraction}
-    return 100 * accuracies[images]
+    return 100 * measured(run, "blurred", images)
 
 
 @quantities.quantity

@@ -1,19 +1,19 @@
-"""Pruning of convolutional networks: of whole kernels, as in the thesis (section 3), and of single
-weights by a saliency. torch is imported where it is used, in lab05b_nets.
+"""The tables of lab 05b: pruning of convolutional networks, of whole kernels, as in the thesis
+(section 3), and of single weights by a saliency.
+
+What made them is reproduction/studies/lab05b_pruning.py.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from cplab.errors import CplabError
-from cplab.labs.lab05_growth import by_column
-from cplab.results.experiments import Stop, experiment
-from cplab.runs import DeficitName, Epochs, ProfileName, Run, Step
+from cplab.results.experiments import experiment
+from cplab.runs import DeficitName, Epochs, ProfileName
 from cplab.specs import Count, Number, Seed, mix_seeds
 from cplab.specs.profiles import PROFILES
 
@@ -92,17 +92,18 @@ SIZES = {
 SizeName = Literal["ci", "course", "paper"]
 
 
-@experiment(version=1, shares=lambda size, material, **_: ("prune_kernels", size, material))
+@experiment(
+    version=1,
+    shares=lambda size, material, **_: ("prune_kernels", size, material),
+    table=True,
+)
 def prune_kernels(
     size: SizeName = "course",
     material: Literal[MATERIALS] = "images",  # type: ignore[valid-type]
     choice: Literal["activity", "random"] = "activity",
     retrain: bool = True,
     seed: Seed = 0,
-    *,
-    device: str = "auto",
-    stop: Stop = None,
-) -> dict:
+) -> None:
     """Follow a critical period of the thesis: training, then pruning down to a few kernels.
 
     Arguments:
@@ -116,74 +117,21 @@ def prune_kernels(
         or pruning); epochs so far; first and second, kernels left; loss, None where nothing was
         trained; train_accuracy, on the material; accuracy, on the test images, or on the material
         where its labels are random; parameters.
-
-    >>> prune_kernels.compute("ci", retrain=False)["first"][-1] > 0
-    True
     """
-    import torch
-
-    from cplab.labs import lab05b_nets as nets
-
-    sizes = SIZES[size]
-    random = torch.Generator().manual_seed(mix_seeds("prune", seed))
-    x, y, images = nets.make_material(size, material, seed, device)
-    net = nets.newborn_kernels(sizes.kernels, sizes.units, x, seed)
-    test = images if material == "images" else None
-    chance = random if choice == "random" else None
-    rates = sizes.rates
-    if material == "noise" and sizes.noise_rates:
-        rates = sizes.noise_rates
-    retraining_rates = sizes.retraining if retrain else ()
-
-    entries: list[dict] = []
-    epochs = 0
-    for rate in rates:
-        loss = nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epochs, stop)
-        epochs += 1
-        entry = {"phase": "training", "epochs": epochs, "loss": loss}
-        entries.append(entry | nets.measure_kernels(net, x, y, test))
-    for count in sizes.removals:
-        first, second = nets.kernels_to_keep(net, count, chance)
-        nets.keep_kernels(net, first, second)
-        last_loss = None
-        for rate in retraining_rates:
-            last_loss = nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epochs, stop)
-            epochs += 1
-        entry = {"phase": "pruning", "epochs": epochs, "loss": last_loss}
-        entries.append(entry | nets.measure_kernels(net, x, y, test))
-    return {**by_column(entries), "copy": images.copy}
 
 
-@experiment(version=1)
+@experiment(version=1, table=True)
 def train_split(
     size: SizeName,
     first: Units,
     second: Units,
     seed: Seed = 0,
     labelled: Units | None = None,
-    *,
-    device: str = "auto",
-    stop: Stop = None,
-) -> dict:
+) -> None:
     """Train an architecture of `first` and `second` kernels from new weights on images (figures 11,
     13 and 16); labelled, on how many of them, None for all. Returns: accuracy, of the test images
     in the end, and the curve.
-
-    >>> len(train_split.compute("ci", 2, 3)["curve"])
-    2
     """
-    from cplab.labs import lab05b_nets as nets
-
-    sizes = SIZES[size]
-    x, y, images = nets.make_material(size, "images", seed, device)
-    x = x[:labelled]
-    y = y[:labelled]
-    net = nets.newborn_kernels((first, second), sizes.units, x, seed)
-    curve: list[float] = []
-    for epoch, rate in enumerate(sizes.rates):
-        nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epoch, stop)
-        curve.append(nets.measure_kernels(net, x, y, images)["accuracy"])
-    return {"accuracy": curve[-1], "curve": curve, "copy": images.copy}
 
 
 def random_split(total: int, seed: int, large: tuple[int, int]) -> tuple[int, int]:
@@ -216,7 +164,12 @@ def check_pruning(metric: str, density: float, profile: str, **_: object) -> Non
         raise CplabError(f"profile {profile} trains seeds as one network: take course")
 
 
-@experiment(version=1, shares=lambda profile, **_: ("prune_weights", profile), check=check_pruning)
+@experiment(
+    version=1,
+    shares=lambda profile, **_: ("prune_weights", profile),
+    check=check_pruning,
+    table=True,
+)
 def prune_weights(
     profile: ProfileName = "course",
     metric: Literal[METRICS] = "none",  # type: ignore[valid-type]
@@ -228,10 +181,7 @@ def prune_weights(
     retraining: Epochs = 5,
     seed: Seed = 0,
     recalibrated: bool = False,
-    *,
-    device: str = "auto",
-    stop: Stop = None,
-) -> dict:
+) -> None:
     """Train a network, prune its weights, train on, and give it a deficit from which it recovers.
 
     Arguments:
@@ -249,46 +199,4 @@ def prune_weights(
         weights by layer; layers, names of the ranked ones; weights, kept: how many each has and
         keeps; predicted, change: E KL(before ‖ after pruning) of the outputs, nats, to second order
         and exactly.
-
-    >>> len(prune_weights.compute("ci", "fisher", 0.5, training=2, retraining=1)["curve"])
-    3
     """
-    check_pruning(metric, density, profile)
-    from cplab import devices
-    from cplab.labs import lab05b_nets as nets
-
-    # Each part of the training takes its steps from the last epochs of a run of its own: from that
-    # run's recovery, in which the rate falls
-    run = partial(Run, profile=profile, schedule="recovery", seed=seed)
-    fall = min(PROFILES[profile].recovery, training)  # epochs in which the rate falls
-    start = training + retraining  # of the deficit
-    first = run(onset=training - fall, recovery=fall)
-    again = run(onset=training, recovery=retraining)
-    pruned = nets.PrunedTraining(first, devices.pick(device), stop)
-    images = pruned.images
-    pruned.learn(steps_of(first), "trained")
-    batches = pruned.task.batches(training, steps_of(first)[0], images)
-    seen = batches if recalibrated else None
-    pruning = nets.prune(pruned.net, pruned.masks, images, metric, density, seed, seen)
-    pruned.learn((), "pruned")
-    pruned.learn(steps_of(again)[training:], "retrained")
-    if length:
-        if deficit == "none":  # the control, which has as many clear epochs
-            last = run(onset=start + length, recovery=recovery)
-        else:
-            last = run(deficit=deficit, onset=start, length=length, recovery=recovery)
-        pruned.learn(steps_of(last)[start:], "end")
-    return {
-        "curve": pruned.curve,
-        "loss": pruned.losses,
-        "accuracy": pruned.accuracies,
-        "trace": pruned.traces,
-        **pruning,
-        "copy": images.copy,
-        "precision": pruned.training.provenance["precision"],
-    }
-
-
-def steps_of(run: Run) -> list[Step]:
-    """The steps of a run, which are all of its timeline if it has no treatments."""
-    return [part for part in run.timeline if isinstance(part, Step)]

@@ -36,7 +36,7 @@ class Function:
         options: as for `experiment`, and its module.
     """
 
-    def __init__(self, compute: Callable[..., dict], options: dict[str, Any]) -> None:
+    def __init__(self, compute: Callable[..., dict | None], options: dict[str, Any]) -> None:
         update_wrapper(self, compute)
         self.compute = compute
         self.options = options
@@ -72,11 +72,12 @@ class Function:
 
 
 def experiment(
-    function: Callable[..., dict] | None = None,
+    function: Callable[..., dict | None] | None = None,
     *,
     version: int | None = None,
     shares: Callable[..., Hashable] | None = None,
     check: Callable[..., object] | None = None,
+    table: bool = False,
 ) -> Any:
     """Make a function an experiment, whose values are kept: a decorator, with or without options,
     see the module.
@@ -88,7 +89,8 @@ def experiment(
     Arguments: version, raised by one whenever a change alters the values of the same arguments;
         shares, a function that takes the arguments by name, and returns what experiments that share
         training have in common, such as the search that they begin with; check, a function that
-        takes them by name too, and raises a CplabError where they do not fit together.
+        takes them by name too, and raises a CplabError where they do not fit together; table,
+        whether its results only ship: what computes them is elsewhere, and it has no body.
 
     >>> @experiment
     ... def thrown(dice: int, seed: int = 0) -> dict:
@@ -97,8 +99,9 @@ def experiment(
     (thrown.spec(dice=2, seed=1), {'sum': 7.0})
     """
     if function is None:
-        return partial(experiment, version=version, shares=shares, check=check)
-    options: dict[str, Any] = {"module": function.__module__, "shares": shares, "check": check}
+        return partial(experiment, version=version, shares=shares, check=check, table=table)
+    options: dict[str, Any] = {"module": function.__module__}
+    options |= {"shares": shares, "check": check, "table": table}
     if version is not None:
         options["version"] = whole("version", version, 1)
     return Function(function, options)

@@ -1,4 +1,5 @@
-"""Students' answers: reads the lines that `lab.hand_in` writes, and draws a slide of a question.
+"""Students' answers: reads the lines that `lab.hand_in` writes, draws a slide of a question, and
+lists who has passed which checks.
 
 A line is JSON and holds everything that is drawn: the question, the first answer, and what is right
 or was measured. Nothing else is needed, and no lab has to be run.
@@ -21,11 +22,11 @@ from cplab.show.base import Figure, figure, styled, whole_numbers
 from cplab.styles import LIVE
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 TRUTH = "#0072B2"
 BEGIN = '{"cplab"'  # of a line
-LISTED = 6  # names below a slide
 SLIDE = (752, 423)  # its size in pixels of a page, 16 to 9
 COLUMN = 36  # letters of a line of an answer, beside its bar
 ROWS = 4  # the fewest on a slide: bars of two answers are no wider than those of four
@@ -96,11 +97,13 @@ class HandedIn:
         lab: its number.
         lines: a line for each student.
         unread: files without a line, and places of lines that cannot be read.
+        files: the file of each line.
     """
 
     lab: str
     lines: list[Line]
     unread: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
 
     def choices(self) -> dict[str, Choices]:
         """The first answers, by question, the one that split the class most first."""
@@ -155,9 +158,11 @@ def read_handed_in(source: str | Path) -> HandedIn:
     """
     lines = list[Line]()
     unread = list[str]()
+    files = list[str]()
     for path, name in files_in(Path(source)):
         good, bad = read_lines(path)
         lines += good
+        files += [name] * len(good)
         if good:
             unread += [f"{name}, line {number}" for number in bad]
         else:
@@ -170,7 +175,7 @@ def read_handed_in(source: str | Path) -> HandedIn:
     labs = sorted({line["lab"] for line in lines})
     if len(labs) > 1:
         raise CplabError(f"{source} holds lines of labs {', '.join(labs)}: give lines of one lab")
-    return HandedIn(labs[0], lines, unread)
+    return HandedIn(labs[0], lines, unread, files)
 
 
 def files_in(source: Path) -> list[tuple[Path, str]]:
@@ -196,7 +201,7 @@ def read_lines(path: Path) -> tuple[list[Line], list[int]]:
         if not row.strip():
             continue
         try:
-            line = json.loads(row)
+            line = json.loads(row.lstrip("> "))  # as a mail quotes it
             check_line(line)
             good.append(line)
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -212,13 +217,42 @@ def check_line(line: Line) -> None:
     alone.passed()
 
 
+# Who passed what ---------------------------------------------------------------------------------
+
+
+def class_table(source: str | Path) -> pd.DataFrame:
+    """Make a table of what each student handed in, a row for each line: the name, if one was typed,
+    the checks passed, how many questions were answered, and the file.
+
+    Arguments: source, as in `class_figure`.
+    Raises: CplabError if there is no line, or there are lines of several labs.
+    """
+    import pandas as pd
+
+    handed_in = read_handed_in(source)
+    rows = []
+    for line, file in zip(handed_in.lines, handed_in.files, strict=True):
+        answered = {answer["asked"] for answer in [*line["answers"], *line["guesses"]]}
+        rows.append(
+            {
+                "name": line.get("name", ""),
+                "checks passed": ", ".join(sorted(line["passed"])),
+                "questions answered": len(answered),
+                "file": file,
+            }
+        )
+    print(*for_the_teacher(handed_in), sep="", end="")
+    return pd.DataFrame(rows).sort_values(["name", "file"], ignore_index=True)
+
+
 # Drawing -----------------------------------------------------------------------------------------
 
 
 @styled
 def class_figure(source: str | Path, question: int = 1) -> Figure:
     """Draw a slide of one question: a bar for each answer that the class gave, the right one
-    filled; or its guesses, beside what was measured.
+    filled; or its guesses, beside what was measured. Files that hold no line, and names that occur
+    twice, are printed.
 
     Arguments:
         source: a folder of students' files, with folders in it or not, or one file; they hold the
@@ -239,9 +273,12 @@ def class_figure(source: str | Path, question: int = 1) -> Figure:
         raise CplabError(f"{source} holds no answers: its students had answered nothing yet")
     chosen = asked[whole("question", question, 1, len(asked)) - 1]
     lines = len(handed_in.lines)
-    place = f"Lab {handed_in.lab}, {lines} handed in. Question {question} of {len(asked)}"
-    below = ". ".join([place, *words_below(handed_in)])
-    fig = figure(chosen, width=SLIDE[0], height=SLIDE[1], source=below)
+    below = [f"Lab {handed_in.lab}, {lines} handed in. Question {question} of {len(asked)}"]
+    if passed := handed_in.passed():
+        counts = ", ".join(f"{key} by {count}" for key, count in sorted(passed.items()))
+        below.append(f"Passed checks: {counts}")
+    fig = figure(chosen, width=SLIDE[0], height=SLIDE[1], source=". ".join(below))
+    print(*for_the_teacher(handed_in), sep="", end="")
     if chosen in choices:
         draw_choices(fig.ax, choices[chosen])
     else:
@@ -249,30 +286,17 @@ def class_figure(source: str | Path, question: int = 1) -> Figure:
     return fig
 
 
-def words_below(handed_in: HandedIn) -> list[str]:
-    """The sentences below a slide: checks that were passed, what could not be read, and names that
-    several lines have, of two students or of one who handed in twice."""
-    parts = list[str]()
-    if passed := handed_in.passed():
-        counts = ", ".join(f"{key} by {count}" for key, count in sorted(passed.items()))
-        parts.append(f"Passed checks: {counts}")
+def for_the_teacher(handed_in: HandedIn) -> list[str]:
+    """Lines that name students, and so are no part of a slide: what could not be read, and names
+    that several lines have, of two students or of one who handed in twice."""
+    lines = list[str]()
     if handed_in.unread:
-        parts.append(f"Not read: {listed(handed_in.unread)}")
+        lines.append(f"Not read: {'; '.join(handed_in.unread)}\n")
     names = Counter(line.get("name", "") for line in handed_in.lines)
     del names[""]
     if shared := [name for name, count in names.items() if count > 1]:
-        parts.append(f"More than one line: {listed(shared)}")
-    return parts
-
-
-def listed(names: Sequence[str]) -> str:
-    """Write the first names of a list.
-
-    >>> listed(["a.pdf", "b.pdf"]), listed([*"abcdefgh"])
-    ('a.pdf; b.pdf', 'a; b; c; d; e; f; and 2 more')
-    """
-    more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
-    return "; ".join([*names[:LISTED], *more])
+        lines.append(f"More than one line: {'; '.join(shared)}\n")
+    return lines
 
 
 def draw_choices(ax: Axes, answers: Choices) -> None:

@@ -29,13 +29,14 @@ class ExperimentFunction(Registered):
         module: where it is defined.
         version: of one of the package, raised whenever a change alters the values of the same
             arguments; that of a student's own is a part of its digest.
-        shares, check: as for `experiment`.
+        shares, check, table: as for `experiment`.
     """
 
     module: str = ""
     version: int = 1
     shares: Callable[..., Hashable] | None = None
     check: Callable[..., object] | None = None
+    table: bool = False
 
     @property
     def address(self) -> str:
@@ -200,6 +201,14 @@ class Experiment(Spec):
         shares = self.function.shares
         # An experiment that shares nothing is equal to itself alone
         return (shares and shares(**self.arguments)) or self
+
+    def check_computable(self) -> None:
+        """Raise a CplabError if its function cannot be computed here."""
+        if self.function.table:
+            raise CplabError(
+                f"{self.name} is a table of results, and not all are in it: take values that are, "
+                f"cplab.results_table({self.name}) shows them"
+            )
 
     def plain(self) -> dict[str, Any]:
         """The arguments that differ from their defaults, by name."""

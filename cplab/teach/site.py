@@ -241,6 +241,8 @@ def fold_further(notebook: NotebookNode) -> None:
             last = cell
         elif last:
             last = cell
+    if last:
+        last.metadata.fold_ends = True
 
 
 def keep_one_screen(notebook: NotebookNode) -> None:

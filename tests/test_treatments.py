@@ -535,7 +535,7 @@ STRENGTHS = {
     "shrink": 0.4,
     "scale": 0.5,
     "soften": 0.25,
-    "reset": 2,
+    "reset": 1,
     "rate": 3,
     "decay": 0,
     "gradient": 2,
@@ -567,11 +567,9 @@ def test_a_treatment_changes_a_run_from_its_epoch_on(name, losses):
     assert losses[name][1] != losses["usual"][1]
 
 
-@pytest.mark.parametrize("name", TREATMENTS)
+@pytest.mark.parametrize("name", [n for n, kind in TREATMENTS.items() if kind.nothing is not None])
 def test_a_treatment_of_a_strength_that_does_nothing_is_none(name):
     kind = TREATMENTS[name]
-    if kind.nothing is None:
-        pytest.skip("each of its strengths does something")
     run = a_run(model="depth1-4", treatments=f"{name}-{kind.nothing:g}@1")
     assert run == a_run(model="depth1-4")
     if kind.event:
@@ -586,8 +584,8 @@ def test_a_treatment_s_function_does_nothing_at_the_strength_that_is_none():
     y = torch.arange(20) % 10
     usual = nn.functional.cross_entropy(x, y, reduction="none")
     assert torch.equal(smooth(x, y, TREATMENTS["smoothing"].nothing), usual)
-    images = x.reshape(5, 1, 8, 5)
-    centre = torch.ones(2, 5).long()
+    images = x.reshape(2, 1, 10, 10)
+    centre = torch.ones(2, 2).long()
     assert torch.equal(cut_out(images, centre, TREATMENTS["cutout"].nothing), images)
 
 

@@ -362,9 +362,8 @@ def measured(run: Run, name: str, *path: str | int, epoch: int | None = None) ->
     347.6 ± 11.3 (10 seeds)
     """
     if epoch is None:
-        value = result(run, name).final(name)
-    else:
-        value = result(run, {name: (epoch,)}).measured[name][epoch]
+        epoch = run.epochs - 1
+    value = result(run, {name: (epoch,)}).measured[name][epoch]
     for key in path:
         value = value[key]
     return np.mean(value)

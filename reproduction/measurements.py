@@ -3,7 +3,6 @@ shipped files anew. Those of single labs are registered here as well, by importi
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from cplab.errors import CplabError
@@ -12,7 +11,7 @@ from cplab.labs import lab07_measurements as lab07_measurements
 from cplab.labs.lab09_measurements import SIDES
 from cplab.late import F, Tensor, nn, torch
 from cplab.measure import MEASUREMENTS, Measurement
-from cplab.measure.builtin import count_correct, weighted_layers
+from cplab.measure.builtin import weighted_layers
 
 if TYPE_CHECKING:
     from cplab.data import Images
@@ -84,28 +83,6 @@ def share_in_detail(pictures: Tensor, side: int) -> float:
     total = float(pictures.square().sum())
     removed = float((pictures - kept).square().sum())
     return removed / total if total else 0.0
-
-
-def measure_blurred(net: nn.Module, images: Images) -> dict:
-    """The accuracy on clear and on blurred test images.
-
-    Returns: clear and blurred, with the network as it is; adapted, on blurred images with batch
-        norm on the statistics of 1,000 of them at a time: what is lost then is not due to their
-        means and spreads.
-    """
-    from cplab.deficits import blur
-
-    x = images.normal(images.test_x)
-    y = images.test_y
-    correct = {"clear": 0, "blurred": 0, "adapted": 0}
-    with torch.no_grad():
-        for clear, labels in zip(x.split(1000), y.split(1000), strict=True):
-            blurred, _ = blur(clear, labels)
-            adapted = copy.deepcopy(net).train()
-            outputs = {"clear": net(clear), "blurred": net(blurred), "adapted": adapted(blurred)}
-            for name, logits in outputs.items():
-                correct[name] += count_correct(logits, labels)
-    return {name: count / len(y) for name, count in correct.items()}
 
 
 def measure_block_detail(net: nn.Module, birth: nn.Module, images: Images) -> dict:
@@ -218,7 +195,6 @@ def register() -> None:
             from_birth=True,
             when="end",
         ),
-        Measurement("blurred", measure_blurred, "accuracy on blurred images", images=5000),
         Measurement(
             "block_detail",
             measure_block_detail,

@@ -18,7 +18,7 @@ from cplab.deficits import Deficit, canonical_name
 from cplab.estimates import Estimate, Interval, estimate, seed_by_seed
 from cplab.gallery import gaussian_blur as gaussian_blur
 from cplab.gallery import random_labels as random_labels
-from cplab.labs import lab02, lab04_trace, lab07
+from cplab.labs import lab02, lab03, lab04_trace, lab07
 from cplab.labs.lab00 import own_images_right as own_images_right
 from cplab.labs.lab02 import half_by_images as half_by_images
 from cplab.labs.lab02b import longest_harmless_window
@@ -219,7 +219,7 @@ def error_doublings(run: Run, clock: str = "stopped") -> Estimate:
 
 def on_blurred_images(run: Run) -> Estimate:
     """Percent of blurred test images named correctly in the end."""
-    return 100 * q.measured(run, "blurred", "blurred", epoch=run.epochs - 1)
+    return lab03.blurred_accuracy(run, "blurred")
 
 
 def detail_below_chance(run: Run, block: int) -> Estimate:

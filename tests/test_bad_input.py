@@ -11,13 +11,12 @@ from conftest import one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
-from scipy.optimize import curve_fit
 from torch import nn
 
 import cplab
 from cplab import PROFILES, CplabError, Run, estimates, lab, quantities, results, show
 from cplab.gallery import plain
-from cplab.labs import lab01, lab02b, lab03, lab05, lab05b, lab07
+from cplab.labs import lab02b, lab03, lab05, lab05b, lab07
 from cplab.labs.lab04 import short_run
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -157,9 +156,6 @@ def test_a_measurement_is_refused_in_one_line(call, words):
     (lambda: descend(Rearing(depth=4, modes=(90,)), rate=1), "rate 1 is too high"),
     (lambda: descend(Rearing(), "align"), "begin 'align': choose one of aligned, random"),
     (lambda: descend(Rearing(), samples=-4), "samples -4 is not allowed"),
-    (lambda: curve_fit(lab01.decline, [1, 2, 3], [3, 2, 1], p0=["a", 6]), "τ 'a' is not allowed"),
-    (lambda: lab01.orientation([[[1, 2, 1], [1, 2, 1]]]), "(1, 2, 3) are not allowed: give square"),
-    (lambda: lab01.orientation([[[1, 2], [1]]]), "[[[1, 2], [1]]] are not allowed: give rows"),
     (lambda: lab02b.until("flip", 140, pace=0), "pace 0 is not allowed"),
     (lambda: lab03.blurred_accuracy(Run(), "dark"), "choose one of clear, blurred, adapted"),
     (

@@ -11,7 +11,7 @@ from cplab import quantities, styles
 from cplab.errors import CplabError, one_of
 from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
-from cplab.quantities import harm
+from cplab.quantities import harm, measured
 from cplab.runs import Run
 
 
@@ -24,8 +24,7 @@ def in_three_blocks(deficit: str, length: int) -> Run:
     return Run(deficit, length=length, model="depth3", schedule="fixed", recovery=60)
 
 
-@quantities.quantity
-def blurred_accuracy(run: Run, images: str) -> float:
+def blurred_accuracy(run: Run, images: str) -> Estimate:
     """The final accuracy on clear or blurred test images, in percent, one number for each seed.
 
     Arguments: images, one of clear, blurred and adapted; with adapted they are blurred as well, but
@@ -35,10 +34,7 @@ def blurred_accuracy(run: Run, images: str) -> float:
     8.0 ± 1.8 (5 seeds)
     """
     one_of("images", images, ("clear", "blurred", "adapted"))
-    last = run.epochs - 1
-    measured = quantities.result(run, {"blurred": (last,)}).measured["blurred"]
-    accuracies = measured[last]  # {images: fraction}
-    return 100 * accuracies[images]
+    return 100 * measured(run, "blurred", images)
 
 
 @quantities.quantity

@@ -6,6 +6,7 @@ is in its module.
 
 from __future__ import annotations
 
+import copy
 import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -104,6 +105,29 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
             norm = layer.weight.detach().cpu().double().norm()
             norms[name or type(layer).__name__] = norm.item()
     return {"layers": list(norms), "norms": list(norms.values())}
+
+
+@measurement(label="accuracy on blurred images", images=5000)
+def measure_blurred(net: nn.Module, images: Images) -> dict:
+    """The accuracy on clear and on blurred test images.
+
+    Returns: clear and blurred, with the network as it is; adapted, on blurred images with batch
+        norm on the statistics of 1,000 of them at a time: what is lost then is not due to their
+        means and spreads.
+    """
+    from cplab.deficits import blur
+
+    x = images.normal(images.test_x)
+    y = images.test_y
+    correct = {"clear": 0, "blurred": 0, "adapted": 0}
+    with torch.no_grad():
+        for clear, labels in zip(x.split(1000), y.split(1000), strict=True):
+            blurred, _ = blur(clear, labels)
+            adapted = copy.deepcopy(net).train()
+            outputs = {"clear": net(clear), "blurred": net(blurred), "adapted": adapted(blurred)}
+            for name, logits in outputs.items():
+                correct[name] += count_correct(logits, labels)
+    return {name: count / len(y) for name, count in correct.items()}
 
 
 @measurement(label="own training images right", images=None, copied=False)

@@ -40,19 +40,12 @@ def arms(blurred: Run) -> dict[str, Run]:
     }
 
 
-def percent(run: Run, seeds: range, longer: Run) -> dict[int, float]:
-    """The final accuracy by seed, of the seeds that have a result.
-
-    The rate never changes, so that a run is also the beginning of a longer one that is alike.
-    """
+def percent(run: Run, seeds: range) -> dict[int, float]:
+    """The final accuracy by seed, of the seeds that have a result."""
     found = {}
     for seed in seeds:
-        result = find(run.replace(seed=seed))
-        whole = find(longer.replace(seed=seed))
-        if result:
+        if result := find(run.replace(seed=seed)):
             found[seed] = 100 * result.accuracy
-        elif whole:
-            found[seed] = 100 * whole.mean_accuracy(run.epochs, run.recovery)
     return found
 
 
@@ -64,12 +57,7 @@ def behind(control: BySeed, blurred: BySeed) -> dict[int, float]:
 
 def accuracies(blurred: Run, treatment: str, seeds: range) -> dict[str, dict[int, float]]:
     """The accuracy of each of the four networks by seed, by their names."""
-    run = treated(blurred, treatment)
-    longer = treated(blurred.replace(recovery=max(60, blurred.recovery)), treatment)
-    found = {}
-    for (name, shown), whole in zip(arms(run).items(), arms(longer).values(), strict=True):
-        found[name] = percent(shown, seeds, whole)
-    return found
+    return {name: percent(run, seeds) for name, run in arms(treated(blurred, treatment)).items()}
 
 
 def row(images: str, blurred: Run, treatment: str, seeds: range) -> dict | None:
@@ -106,10 +94,8 @@ def table() -> pd.DataFrame:
             rows.append(row(dataset, blurred_digits(dataset), treatment, FRESH))
         for treatment in CURES:
             rows.append(row(dataset, blurred_digits(dataset), treatment, CURED))
-    for recovery in (30, 60):
-        blurred = blurred_photographs().replace(recovery=recovery)
-        for treatment in NORMS:
-            rows.append(row("photographs", blurred, treatment, PHOTOGRAPHED))
+    for treatment in NORMS:
+        rows.append(row("photographs", blurred_photographs(), treatment, PHOTOGRAPHED))
     return pd.DataFrame([found for found in rows if found])
 
 

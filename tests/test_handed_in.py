@@ -103,6 +103,22 @@ def test_names_are_printed_and_are_no_part_of_a_slide(tmp_path, capsys):
     assert "Ada" not in " ".join(text.get_text() for text in figure.findobj(Text))
 
 
+def test_a_table_says_who_passed_what(tmp_path):
+    texts = [line(name="Eve", passed=["02-3", "02-1"]), line(name="Ada", passed=[], answers=[])]
+    table = show.class_table(folder(tmp_path, [*texts, line()]))
+    assert table.to_numpy().tolist() == [
+        ["", "02-1", 2, "2.json"],
+        ["Ada", "", 1, "1.json"],
+        ["Eve", "02-1, 02-3", 2, "0.json"],
+    ]
+
+
+def test_a_line_that_a_mail_quotes_is_read(tmp_path):
+    quoted = f"Dear Ada,\n> {line()}\n>> {line('level')}\n"
+    (tmp_path / "mail.txt").write_text(quoted, "utf-8")
+    assert len(read_handed_in(tmp_path).lines) == 2
+
+
 def test_what_is_no_line_is_named(tmp_path):
     texts = f"{line()}\n\nthank you\n{line()[:70]}\n"
     (tmp_path / "forum.txt").write_text(texts, "utf-8")

@@ -98,8 +98,9 @@ class Here:
     turn = threading.Lock()
     device = "cpu"
     stops = None  # an Event that ends jobs, too
+    real = None  # the class in whose place this is
 
-    def free(self, running, waiting, most):
+    def take(self, running, waiting, most):
         return self if not running else None
 
     def is_set(self):
@@ -132,11 +133,9 @@ def jobs_here():
     """Jobs are done in the process of the tests, which has loaded torch."""
     from cplab.engine import workers
 
-    def open_workers(executor, most):
-        return workers.Others(executor, most or workers.MOST_JOBS) if executor else Here()
-
+    Here.real = workers.Workers
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "open_workers", open_workers)
+        patch.setattr(workers, "Workers", Here)
         yield
 
 
@@ -145,13 +144,8 @@ def real_workers():
     """Jobs are done in worker processes after all."""
     from cplab.engine import workers
 
-    def open_workers(executor, most):
-        return (
-            workers.Others(executor, most or workers.MOST_JOBS) if executor else workers.Workers()
-        )
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "open_workers", open_workers)
+        patch.setattr(workers, "Workers", Here.real)
         yield
     workers.end_all()
 

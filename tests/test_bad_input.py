@@ -16,11 +16,10 @@ from torch import nn
 import cplab
 from cplab import PROFILES, CplabError, Run, estimates, lab, quantities, results, show
 from cplab.gallery import plain
-from cplab.labs import lab02b, lab03, lab05, lab05b, lab07
+from cplab.labs import lab02b, lab03, lab05, lab07
 from cplab.labs.lab04 import short_run
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
-from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.labs.lab08_matrices import Rearing, descend
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import fisher
@@ -149,8 +148,6 @@ def test_a_measurement_is_refused_in_one_line(call, words):
     (lambda: search.spec(gamma=0.03), "would reach 125 %"),
     (lambda: search.spec("practice", mixed=0.1), "mixed images are not allowed with practice"),
     (lambda: retrain.spec(density=0.5), "density 0.5 is not kept by the search"),
-    (lambda: prune_weights.spec(density=0.5), "not allowed with metric none"),
-    (lambda: prune_weights.spec("tiny"), "profile tiny trains seeds as one"),
     (lambda: linear_path.spec("blur"), "length 0 is not allowed"),
     (lambda: Rearing(kind="blurred"), "kind 'blurred'"),
     (lambda: descend(Rearing(depth=4, modes=(90,)), rate=1), "rate 1 is too high"),
@@ -166,10 +163,6 @@ def test_a_measurement_is_refused_in_one_line(call, words):
     (lambda: lab05.check_loop(-1, 33), "n -1 is not allowed"),
     (lambda: lab05.check_loop(600, 0), "count 0 is not allowed"),
     (lambda: lab05.grow_and_prune(fastest=0), "fastest 0 is not allowed"),
-    (lambda: lab05b.in_first(prune_kernels.spec(), 27), "27 kernels are not what this pruning"),
-    (lambda: lab05b.accuracy_at_moment(prune_kernels.spec(), 1.5), "1.5 kernels are not"),
-    (lambda: lab05b.above(prune_kernels.spec(), "all", "ratio"), "'all' kernels are not"),
-    (lambda: lab05b.accuracy_at_moment(prune_weights.spec(), "late"), "moment 'late'"),
     (lambda: lab07.views(PROFILES["ci"], ["blur:middle"]), "eye 'middle': choose one of"),
 )
 def test_an_experiment_of_a_lab_is_refused_in_one_line(call, words):
@@ -281,7 +274,7 @@ OTHERS = {
         "if_possible",
     ),
     *("age", "colour", "figure", "label", "over_epochs", "question", "slide", "switch"),
-    *("what_it_sees", "save", "class_figure", "images_from", "harm_table"),
+    *("what_it_sees", "save", "class_figure", "class_table", "images_from", "harm_table"),
 }
 QUANTITIES = ("accuracy", "advantage", "equal_training_loss", "harm", "lost_time")
 

@@ -35,6 +35,12 @@ def one_file(path, texts):
     return path / "all.txt"
 
 
+def windows_file(path, texts):
+    """As PowerShell writes it."""
+    (path / "all.txt").write_text("\r\n".join(texts), "utf-16")
+    return path / "all.txt"
+
+
 def folder_for_each(path, texts):
     """As learning platforms give it: a folder for each student, some files beside them."""
     for number, text in enumerate(texts[1:]):
@@ -44,7 +50,12 @@ def folder_for_each(path, texts):
     return folder(path, texts[:1])
 
 
-SOURCES = {"a folder": folder, "a file": one_file, "folders in a folder": folder_for_each}
+SOURCES = {
+    "a folder": folder,
+    "a file": one_file,
+    "a file of Windows": windows_file,
+    "folders in a folder": folder_for_each,
+}
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -90,6 +101,22 @@ def test_names_are_printed_and_are_no_part_of_a_slide(tmp_path, capsys):
     figure = show.class_figure(folder(tmp_path, two))
     assert capsys.readouterr().out.splitlines() == ["Not read: 2.json", "More than one line: Ada"]
     assert "Ada" not in " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_a_table_says_who_passed_what(tmp_path):
+    texts = [line(name="Eve", passed=["02-3", "02-1"]), line(name="Ada", passed=[], answers=[])]
+    table = show.class_table(folder(tmp_path, [*texts, line()]))
+    assert table.to_numpy().tolist() == [
+        ["", "02-1", 2, "2.json"],
+        ["Ada", "", 1, "1.json"],
+        ["Eve", "02-1, 02-3", 2, "0.json"],
+    ]
+
+
+def test_a_line_that_a_mail_quotes_is_read(tmp_path):
+    quoted = f"Dear Ada,\n> {line()}\n>> {line('level')}\n"
+    (tmp_path / "mail.txt").write_text(quoted, "utf-8")
+    assert len(read_handed_in(tmp_path).lines) == 2
 
 
 def test_what_is_no_line_is_named(tmp_path):

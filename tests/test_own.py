@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -311,6 +312,18 @@ def test_a_result_of_this_session_is_in_no_file(own_cache):
     assert not [*own_cache.rglob("*.json*")]
 
 
+HELD = """@cplab.experiment
+def held(seed: int = 0):
+    return {"x": 2 - (LOCK is None)}
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*belong to this session")
+def test_so_does_an_experiment_s(own_cache):
+    assert cell(HELD, cplab=cplab, LOCK=Unreadable())["held"]() == {"x": 2}
+    assert not [*own_cache.rglob("*.json*")]
+
+
 def test_with_a_version_it_is_left_out_of_the_key():
     digests = {Reading(cell(LOCK, LOCK=Unreadable())["hold"], True).digest for _ in range(2)}
     assert len(digests) == 1
@@ -398,6 +411,14 @@ def test_an_error_in_it_is_python_s_with_its_line_also_from_another_process():
     received = pickle.loads(pickle.dumps(error))
     assert received.lines == ("  f: return x * (1 / len([])), y",)
     assert received._render_traceback_()[-1] == received.lines[-1]
+
+
+def test_a_wrong_deficit_is_said_once_in_a_script():
+    function = cell("def f(x, y):\n    return x * (1 / len([])), y\n")["f"]
+    error = one_line(lambda: cplab.run(deficit=function, **LATE), "ZeroDivisionError: division by")
+    said = "".join(traceback.format_exception(error))
+    assert said.count(str(error)) == 1
+    assert said.endswith("  f: return x * (1 / len([])), y\n")
 
 
 def test_a_measurement_that_fails_at_the_end_leaves_the_training(epochs_trained):

@@ -1,4 +1,4 @@
-"""Growth and pruning of synapses, kernels and weights. Whole searches are in test_golden."""
+"""Growth and pruning of synapses. Whole searches are in test_golden."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -7,16 +7,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import lively
 
-from cplab import models
 from cplab.labs import lab05_growth as growth
 from cplab.labs import lab05_nets
-from cplab.labs import lab05b_nets as nets
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import make_control
-from cplab.runs.tasks import Classification
-from reproduction.studies import lab05b_pruning
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
@@ -183,87 +178,3 @@ def test_only_the_control_of_degrees_keeps_the_synapses_of_each_unit(drawn):
 def test_the_control_of_inked_pixels_leaves_blank_ones_out():
     first, _ = draw_control("inked").control
     assert not first[:, :BLANK].any()
-
-
-@pytest.mark.parametrize("pixels", [17, 32])
-def test_the_smaller_network_gives_what_the_masked_one_gives(pixels):
-    """Whose other kernels' outputs are set to zero after batch norm."""
-    torch.manual_seed(0)
-    net = lively(nets.kernel_net((6, 10), (12, 8), pixels=pixels)).double().eval()
-    x = masked = torch.randn(5, 3, pixels, pixels, dtype=torch.double)
-    kept = {3: torch.tensor([0, 2, 5]), 7: torch.tensor([1, 2, 3, 9])}
-    for i, layer in enumerate(net):
-        masked = layer(masked)
-        if i in kept:
-            gone = torch.ones(masked.shape[1], dtype=torch.bool)
-            gone[kept[i]] = False
-            masked[:, gone] = 0
-    lab05b_pruning.keep_kernels(net, *kept.values())
-    torch.testing.assert_close(net(x), masked)
-
-
-def test_fisher_saliency_is_the_weight_s_square_times_its_squared_gradients():
-    torch.manual_seed(0)
-    net = lively(models.build("allcnn-4", channels=2, size=8, classes=3)).double().eval()
-    x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
-    weights = [layer.weight for layer in nets.ranked_layers(net).values()]
-    expected = [torch.zeros_like(weight) for weight in weights]
-    for log_p in net(x).log_softmax(1).flatten():
-        chance = log_p.exp().detach() / len(x)
-        gradients = torch.autograd.grad(log_p, weights, retain_graph=True)
-        for total, weight, gradient in zip(expected, weights, gradients, strict=True):
-            total += chance * (weight.detach() * gradient).square()
-    saliency = lab05b_pruning.weight_saliency(net, x, "fisher").values()
-    for ours, theirs in zip(saliency, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=0)
-
-
-LEFT = 0.3
-
-
-class Lives(NamedTuple):
-    """All prunable weights of a network as tests in an experiment with pruning find them."""
-
-    trained: torch.Tensor
-    phases: list[torch.Tensor]  # pruned, retrained, after the blur, and in the end
-
-
-@pytest.fixture(scope="module")
-def lives(elsewhere):
-    tested = []
-    test = Classification.test
-
-    def look(task, net, images):
-        layers = nets.ranked_layers(net).values()
-        tested.append(torch.cat([layer.weight.flatten() for layer in layers]).detach())
-        return test(task, net, images)
-
-    epochs = {"training": 1, "retraining": 1, "length": 1, "recovery": 1}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Classification, "test", look)
-        elsewhere(
-            lambda: lab05b_pruning.prune_weights(
-                "ci", "fisher", LEFT, "blur", **epochs, device="cpu"
-            )
-        )
-    trained, *_, pruned, retrained, _, blurred, end, _ = tested
-    return Lives(trained, [pruned, retrained, blurred, end])
-
-
-def test_before_pruning_no_weight_is_0(lives):
-    assert lives.trained.all()
-
-
-def test_pruning_leaves_the_part_of_weights_that_is_asked_for(lives):
-    for weights in lives.phases:
-        assert (weights != 0).double().mean() == pytest.approx(LEFT, abs=0.001)
-
-
-def test_pruned_weights_stay_0(lives):
-    for before, after in pairwise(lives.phases):
-        assert torch.equal(after == 0, before == 0)
-
-
-def test_weights_that_are_left_go_on_learning(lives):
-    for before, after in pairwise(lives.phases):
-        assert not torch.equal(after, before)

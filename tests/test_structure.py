@@ -94,6 +94,13 @@ def test_no_modules_import_one_another_in_a_circle():
     assert modules_in_circles() == []
 
 
+def test_neither_package_nor_labs_import_what_stands_beside_the_package():
+    """In the clone that would work, from the wheel it would not."""
+    beside = re.compile(r"\b(from|import) (reproduction|benchmarks)\b")
+    files = [*FILES, *(ROOT / "labs").glob("*.ipynb")]
+    assert not [path for path in files if beside.search(path.read_text("utf-8"))]
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_no_module_names_another_by_a_text(path):
     address = r"cplab[\w.]*:[\w.]+$"

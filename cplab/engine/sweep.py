@@ -20,7 +20,7 @@ from cplab.engine import checkpoints, workers
 from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News, ResultFields, Stretch
 from cplab.engine.tree import Context, Segment, plan
-from cplab.engine.work import is_doing
+from cplab.engine.workers import AnyWorker, Pool
 from cplab.errors import Cancelled, CplabError, Failed
 from cplab.files import tidy
 from cplab.measure import MEASUREMENTS, Measures
@@ -41,6 +41,8 @@ MOST_ON_CARD = 8  # jobs that share a GPU
 MOST_SIDE_BY_SIDE = 25  # networks in a job: the weights of more do not fit into a core's cache
 
 Group = list[Segment]  # that a job trains side by side
+# What comes from a worker: news of a job, or its Future once it has ended
+Message = list[News] | Future
 # What a job comes to: for each of its segments a stretch or an error; or the error with which the
 # job itself ended
 Outcome = list[Stretch | Failed] | Failed
@@ -51,31 +53,7 @@ class Running:
     """A job that a worker does."""
 
     group: Group
-    worker: Any  # workers.Worker or workers.Others
-
-
-def training_of(spec: Run | Experiment, stretch: Stretch) -> ResultFields:
-    """The fields of a Result: its values, what was measured, the seconds that it would have taken
-    alone, and how it was computed.
-
-    Arguments: spec; stretch, with which its training has ended.
-    """
-    if isinstance(spec, Experiment):
-        [row] = stretch.rows
-        return {"values": row["values"], "seconds": row["seconds"], **stretch.provenance}
-    measured: dict[str, dict[int, Any]] = {}
-    for row in stretch.rows:
-        for name, value in row.get("measured", {}).items():
-            measured.setdefault(name, {})[row["epoch"]] = value
-    epochs = [row for row in stretch.rows if "epoch" in row]
-    columns = []
-    for name in MEASURED:
-        columns.append([row[name] for row in epochs])
-    values = spec.values(columns)
-    seconds = sum(row["seconds"] for row in stretch.rows)
-    repeatable = not any("unsteady" in row for row in stretch.rows)
-    fields = {"values": values, "measured": measured, "seconds": seconds, **stretch.provenance}
-    return fields | {"repeatable": repeatable}
+    worker: AnyWorker
 
 
 def train_all(
@@ -98,220 +76,58 @@ def train_all(
     tidy()
     # The last of the queue is next: the largest tree, so that all workers end at about one time
     queue = sorted(plan(specs), key=attrgetter("epochs"))
-    pool: Any
-    if is_doing() and context.executor is None:  # in an experiment
-        pool = workers.ThisThread()
-    else:
-        pool = workers.open_workers(context.executor, context.workers)
+    pool = workers.open_workers(context.executor, context.workers)
     running = set[Running]()
-    events = SimpleQueue[tuple[Running, list[News] | Future]]()
+    messages = SimpleQueue[tuple[Running, Message]]()
     try:
         while queue or running:
             if context.stop.is_set():
                 raise Cancelled
             most = most_jobs(specs, context, pool)
-            while queue and (worker := pool.free(len(running), len(queue), most)):
+            while queue and (worker := pool.take(len(running), len(queue), most)):
                 group = next_group(queue, max(1, most - len(running)), on_card(context, pool))
                 try:
-                    running.add(begin_job(group, worker, context, measures, events))
+                    running.add(begin_job(group, worker, context, measures, messages))
                 except BrokenExecutor:  # the worker has died while it had nothing to do
                     worker.end()
                     queue += group
-            for job, event in next_events(events):
-                if isinstance(event, list):
-                    hear(job.group, event, context)
-                    continue
-                running.remove(job)
-                outcome = outcome_of(job.group, event, context)
-                yield from settle_group(job.group, outcome, queue, context)
+            for job, message in next_messages(messages):
+                if isinstance(message, list):
+                    hear(job.group, message, context)
+                else:  # the job has ended
+                    running.remove(job)
+                    outcome = outcome_of(job.group, message, context)
+                    yield from settle_group(job.group, outcome, queue, context)
     finally:
         for job in running:
             job.worker.stop()
 
 
-def begin_job(
-    group: Group,
-    worker: Any,
-    context: Context,
-    measures: Measures,
-    events: SimpleQueue,
-) -> Running:
-    """Have a worker train segments.
+# Which segments are next --------------------------------------------------------------------------
 
-    Arguments: group; worker; context; measures; events, which gets what the worker tells, and its
-        Future when it has ended.
+
+def most_jobs(specs: list[Run | Experiment], context: Context, pool: Pool) -> int:
+    """How many jobs may run at a time.
+
+    On a CPU it is one for each core. On an NVIDIA GPU it is eight for small networks of many kinds,
+    and one for larger ones, and for seeds, which are trained side by side.
     """
-    running = Running(group, worker)
-    specs = [segment.spec for segment in group]
-    job = Job(
-        specs,
-        context.device,
-        context.threads,
-        functions_for(specs, measures),
-        end=group[0].end,
-        contents=[beginnings(segment) for segment in group],
-        last=[bool(segment.ends) for segment in group],
-        told=[segment.reported for segment in group],
-        measures=measures,
-        seconds=stretch_length(group, on_card(context, worker)),
-    )
-    future = worker.submit(job, lambda news: events.put((running, news)))
-    future.add_done_callback(lambda future: events.put((running, future)))
-    return running
+    if context.executor or context.workers:
+        return context.workers or workers.MOST_JOBS
+    most = workers.most_workers()
+    runs = [spec for spec in specs if isinstance(spec, Run)]
+    if on_card(context, pool):
+        if not runs or any(PROFILES[run.profile].large for run in runs):
+            return 1
+        return min(most, MOST_ON_CARD, len({run.with_seed(0) for run in runs}))
+    is_on_cpu = "cpu" in (context.device, pool.device)
+    return most if is_on_cpu else 1  # on Apple's GPU, or before a worker has said where it trains
 
 
-def functions_for(specs: list[Run | Experiment], measures: Measures) -> list[Registered]:
-    """The functions that a job takes with it: students' own that its specs and measures name, and
-    all measurements."""
-    if any(isinstance(spec, Experiment) and spec.function.own for spec in specs):
-        return own_entries()  # its code may name any other
-    named = " ".join([*(spec.canonical() for spec in specs), *measures])
-    # As one of the package arrives, its module is imported, which may be a lab's
-    by_reference = [MEASUREMENTS[name] for name in measures if not MEASUREMENTS[name].own]
-    return [*own_entries(named), *by_reference]
-
-
-def next_events(events: SimpleQueue) -> Iterator[tuple[Running, list[News] | Future]]:
-    """What workers have told, and the jobs that they have ended: those of now, or the first of the
-    next moment, if there is one."""
-    try:
-        yield events.get(timeout=0.05)
-        while not events.empty():
-            yield events.get_nowait()
-    except Empty:
-        return
-
-
-def hear(group: Group, news: Iterable[News], context: Context) -> None:
-    """Pass on what a worker tells: rows, to the context's `report`, warnings and prints."""
-    rows: list[tuple[Spec, dict]] = []
-    for one in news:
-        if one.warning:
-            warnings.warn(one.warning, stacklevel=2)
-        if one.printed:
-            print(one.printed, end="")
-        if one.row is None:
-            continue
-        segment = group[one.number]
-        if isinstance(segment.spec, Experiment):
-            rows.append((segment.spec, one.row))
-        elif one.row["part"] == segment.reported:
-            rows += next_rows(segment, [one.row])
-    if rows:
-        context.report(rows)
-
-
-def outcome_of(group: Group, future: Future, context: Context) -> Outcome:
-    """The Outcome of a job that has ended.
-
-    Raises: what the job raised, unless that is Failed, which is an Outcome; CplabError if its
-        worker has died.
-    """
-    try:
-        outcome = future.result()
-    except Failed as failed:
-        return failed
-    except BrokenExecutor as broken:
-        raise CplabError(
-            f"the worker process died that had {name_of(group)}, usually for lack of memory: what "
-            "was trained is kept; ask again with fewer workers (workers=1, or %env "
-            "CPLAB_WORKERS=1 in a cell above) or --device cpu"
-        ) from broken
-    if context.executor is None:
-        outcome, news = outcome
-        hear(group, news, context)
-    return outcome
-
-
-def name_of(group: Group) -> str:
-    """What a job trains, in words."""
-    line = group[0].spec.call()
-    return f"{line} and {len(group) - 1} other seeds" if len(group) > 1 else line
-
-
-def settle_group(
-    group: Group, outcome: Outcome, queue: list[Segment], context: Context
-) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
-    """Settle the segments that one job has trained, and yield the specs that end with them.
-
-    If the job failed with several segments, each of them is queued to be trained by itself, which
-    shows which of them fails.
-    """
-    if isinstance(outcome, Failed) and len(group) > 1:
-        for segment in group:
-            segment.alone = True
-        queue += group
-        return
-    stretches = [outcome] if isinstance(outcome, Failed) else outcome
-    for segment, stretch in zip(group, stretches, strict=True):
-        rows = stretch.rows[segment.reported :] if isinstance(stretch, Stretch) else []
-        if rows:
-            context.report(next_rows(segment, rows))
-        yield from settle(segment, stretch, queue)
-
-
-def beginnings(segment: Segment) -> list[bytes]:
-    """The checkpoints from which a segment can go on, the best first: its latest one, of this or of
-    an earlier training, and the end of the segment that it branches from."""
-    segment.content = segment.content or find_deepest(segment)
-    contents = []
-    if segment.content:
-        contents.append(segment.content)
-    if segment.parent and segment.parent.content:
-        contents.append(segment.parent.content)
-    return contents
-
-
-def stretch_length(group: Group, is_on_card: bool) -> float:
-    """The seconds after which a job returns with the states of its segments."""
-    if isinstance(group[0].spec, Experiment):
-        return math.inf  # it has one part
-    writing = sum(segment.writing_seconds for segment in group)
-    if PROFILES[group[0].spec.profile].large or is_on_card or writing > SLOW:
-        return LONG_STRETCH
-    return STRETCH
-
-
-def settle(
-    segment: Segment, outcome: Stretch | Failed, queue: list[Segment]
-) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
-    """Keep the outcome of a segment, and yield the specs that end with it.
-
-    If the segment is not finished, it is queued again; if it is, its branches are queued. If it has
-    failed, all specs that begin with it fail.
-    """
-    if isinstance(outcome, Failed):
-        for lost in segment.subtree():
-            for spec in lost.ends:
-                yield spec, outcome
-        segment.branches.clear()
-        close(segment)
-        return
-    segment.alone = False
-    is_finished = len(outcome.rows) >= segment.end
-    if segment.branches or not is_finished:
-        keep_checkpoint(segment, outcome)
-    if not is_finished:
-        queue.append(segment)
-        return
-    for spec in segment.ends:
-        yield spec, training_of(spec, outcome)
-        if outcome.failure:
-            yield spec, outcome.failure
-    queue += sorted(segment.branches, key=attrgetter("epochs"))
-    close(segment)
-
-
-def keep_checkpoint(segment: Segment, stretch: Stretch) -> None:
-    """Keep the state of a segment in memory and on disk, in place of its earlier ones."""
-    path = checkpoints.file_paths(segment.spec)[len(stretch.rows)]
-    began = time.monotonic()
-    checkpoints.write(path, stretch.content)
-    segment.writing_seconds = time.monotonic() - began
-    segment.content = stretch.content
-    if path.exists():  # on a full disk the earlier one stays
-        checkpoints.remove(segment.files - {path})
-        segment.files = {path}
+def on_card(context: Context, pool: Pool | AnyWorker) -> bool:
+    """Whether an NVIDIA GPU trains: what `auto` is only a worker can say."""
+    device = context.device.partition(":")[0]
+    return (pool.device if device == "auto" else device) == cards.KIND
 
 
 def next_group(queue: list[Segment], room: int, is_on_card: bool) -> list[Segment]:
@@ -344,28 +160,61 @@ def is_joined(spec: Run | Experiment, is_on_card: bool) -> bool:
     return profile.stacked or (is_on_card and not profile.large and not is_own)
 
 
-def on_card(context: Context, pool: Any) -> bool:
-    """Whether an NVIDIA GPU trains: what `auto` is only a worker can say."""
-    device = context.device.partition(":")[0]
-    return (pool.device if device == "auto" else device) == cards.KIND
+# Jobs ---------------------------------------------------------------------------------------------
 
 
-def most_jobs(specs: list[Run | Experiment], context: Context, pool: Any) -> int:
-    """How many jobs may run at a time.
+def begin_job(
+    group: Group,
+    worker: AnyWorker,
+    context: Context,
+    measures: Measures,
+    messages: SimpleQueue[tuple[Running, Message]],
+) -> Running:
+    """Have a worker train segments.
 
-    On a CPU it is one for each core. On an NVIDIA GPU it is eight for small networks of many kinds,
-    and one for larger ones, and for seeds, which are trained side by side.
+    Arguments: group; worker; context; measures; messages, which gets what the worker tells, and its
+        Future when it has ended.
     """
-    if context.executor or context.workers:
-        return context.workers or workers.MOST_JOBS
-    most = workers.most_workers()
-    runs = [spec for spec in specs if isinstance(spec, Run)]
-    if on_card(context, pool):
-        if not runs or any(PROFILES[run.profile].large for run in runs):
-            return 1
-        return min(most, MOST_ON_CARD, len({run.with_seed(0) for run in runs}))
-    is_on_cpu = "cpu" in (context.device, pool.device)
-    return most if is_on_cpu else 1
+    running = Running(group, worker)
+    specs = [segment.spec for segment in group]
+    job = Job(
+        specs,
+        context.device,
+        context.threads,
+        functions_for(specs, measures),
+        end=group[0].end,
+        contents=[beginnings(segment) for segment in group],
+        last=[bool(segment.ends) for segment in group],
+        told=[segment.reported for segment in group],
+        measures=measures,
+        seconds=stretch_length(group, on_card(context, worker)),
+    )
+    future = worker.submit(job, lambda news: messages.put((running, news)))
+    future.add_done_callback(lambda future: messages.put((running, future)))
+    return running
+
+
+def functions_for(specs: list[Run | Experiment], measures: Measures) -> list[Registered]:
+    """The functions that a job takes with it: students' own that its specs and measures name, and
+    all measurements."""
+    if any(isinstance(spec, Experiment) and spec.function.own for spec in specs):
+        return own_entries()  # its code may name any other
+    named = " ".join([*(spec.canonical() for spec in specs), *measures])
+    # As one of the package arrives, its module is imported, which may be a lab's
+    by_reference = [MEASUREMENTS[name] for name in measures if not MEASUREMENTS[name].own]
+    return [*own_entries(named), *by_reference]
+
+
+def beginnings(segment: Segment) -> list[bytes]:
+    """The checkpoints from which a segment can go on, the best first: its latest one, of this or of
+    an earlier training, and the end of the segment that it branches from."""
+    segment.content = segment.content or find_deepest(segment)
+    contents = []
+    if segment.content:
+        contents.append(segment.content)
+    if segment.parent and segment.parent.content:
+        contents.append(segment.parent.content)
+    return contents
 
 
 def find_deepest(segment: Segment) -> bytes:
@@ -378,10 +227,168 @@ def find_deepest(segment: Segment) -> bytes:
     return b""
 
 
+def stretch_length(group: Group, is_on_card: bool) -> float:
+    """The seconds after which a job returns with the states of its segments."""
+    if isinstance(group[0].spec, Experiment):
+        return math.inf  # it has one part
+    writing = sum(segment.writing_seconds for segment in group)
+    if PROFILES[group[0].spec.profile].large or is_on_card or writing > SLOW:
+        return LONG_STRETCH
+    return STRETCH
+
+
+def next_messages(
+    messages: SimpleQueue[tuple[Running, Message]],
+) -> Iterator[tuple[Running, Message]]:
+    """What workers have told, and the jobs that they have ended: those of now, or the first of the
+    next moment, if there is one."""
+    try:
+        yield messages.get(timeout=0.05)
+        while not messages.empty():
+            yield messages.get_nowait()
+    except Empty:
+        return
+
+
+def hear(group: Group, news: Iterable[News], context: Context) -> None:
+    """Pass on what a worker tells: rows, to the context's `report`, warnings and prints."""
+    rows: list[tuple[Spec, dict]] = []
+    for one in news:
+        if one.warning:
+            warnings.warn(one.warning, stacklevel=2)
+        if one.printed:
+            print(one.printed, end="")
+        if one.row is None:
+            continue
+        segment = group[one.number]
+        if isinstance(segment.spec, Experiment):
+            rows.append((segment.spec, one.row))
+        elif one.row["part"] == segment.reported:  # else a stretch has brought it already
+            rows += next_rows(segment, [one.row])
+    if rows:
+        context.report(rows)
+
+
 def next_rows(segment: Segment, rows: list[dict]) -> list[tuple[Spec, dict]]:
     """The next rows of a segment's curve, as they are reported."""
     segment.reported += len(rows)
     return [(segment.spec, row) for row in rows]
+
+
+def outcome_of(group: Group, future: Future, context: Context) -> Outcome:
+    """The Outcome of a job that has ended.
+
+    Raises: what the job raised, unless that is Failed, which is an Outcome; CplabError if its
+        worker has died.
+    """
+    try:
+        outcome, news = future.result()
+    except Failed as failed:
+        return failed
+    except BrokenExecutor as broken:
+        raise CplabError(
+            f"the worker process died that had {name_of(group)}, usually for lack of memory: what "
+            "was trained is kept; ask again with fewer workers (workers=1, or %env "
+            "CPLAB_WORKERS=1 in a cell above) or --device cpu"
+        ) from broken
+    hear(group, news, context)
+    return outcome
+
+
+def name_of(group: Group) -> str:
+    """What a job trains, in words."""
+    line = group[0].spec.call()
+    return f"{line} and {len(group) - 1} other seeds" if len(group) > 1 else line
+
+
+# What jobs come to --------------------------------------------------------------------------------
+
+
+def settle_group(
+    group: Group, outcome: Outcome, queue: list[Segment], context: Context
+) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
+    """Settle the segments that one job has trained, and yield the specs that end with them.
+
+    If the job failed with several segments, each of them is queued to be trained by itself, which
+    shows which of them fails.
+    """
+    if isinstance(outcome, Failed) and len(group) > 1:
+        for segment in group:
+            segment.alone = True
+        queue += group
+        return
+    stretches = [outcome] if isinstance(outcome, Failed) else outcome
+    for segment, stretch in zip(group, stretches, strict=True):
+        rows = stretch.rows[segment.reported :] if isinstance(stretch, Stretch) else []
+        if rows:
+            context.report(next_rows(segment, rows))
+        yield from settle(segment, stretch, queue)
+
+
+def settle(
+    segment: Segment, outcome: Stretch | Failed, queue: list[Segment]
+) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
+    """Keep the outcome of a segment, and yield the specs that end with it.
+
+    If the segment is not finished, it is queued again; if it is, its branches are queued. If it has
+    failed, all specs that begin with it fail.
+    """
+    if isinstance(outcome, Failed):
+        for lost in segment.subtree():
+            for spec in lost.ends:
+                yield spec, outcome
+        segment.branches.clear()
+        close(segment)
+        return
+    segment.alone = False
+    is_finished = len(outcome.rows) >= segment.end
+    if segment.branches or not is_finished:
+        keep_checkpoint(segment, outcome)
+    if not is_finished:
+        queue.append(segment)
+        return
+    for spec in segment.ends:
+        yield spec, training_of(spec, outcome)
+        if outcome.failure:
+            yield spec, outcome.failure
+    queue += sorted(segment.branches, key=attrgetter("epochs"))
+    close(segment)
+
+
+def training_of(spec: Run | Experiment, stretch: Stretch) -> ResultFields:
+    """The fields of a Result: its values, what was measured, the seconds that it would have taken
+    alone, and how it was computed.
+
+    Arguments: spec; stretch, with which its training has ended.
+    """
+    if isinstance(spec, Experiment):
+        [row] = stretch.rows
+        return {"values": row["values"], "seconds": row["seconds"], **stretch.provenance}
+    measured: dict[str, dict[int, Any]] = {}
+    for row in stretch.rows:
+        for name, value in row.get("measured", {}).items():
+            measured.setdefault(name, {})[row["epoch"]] = value
+    epochs = [row for row in stretch.rows if "epoch" in row]
+    columns = []
+    for name in MEASURED:
+        columns.append([row[name] for row in epochs])
+    values = spec.values(columns)
+    seconds = sum(row["seconds"] for row in stretch.rows)
+    repeatable = not any("unsteady" in row for row in stretch.rows)
+    fields = {"values": values, "measured": measured, "seconds": seconds, **stretch.provenance}
+    return fields | {"repeatable": repeatable}
+
+
+def keep_checkpoint(segment: Segment, stretch: Stretch) -> None:
+    """Keep the state of a segment in memory and on disk, in place of its earlier ones."""
+    path = checkpoints.file_paths(segment.spec)[len(stretch.rows)]
+    began = time.monotonic()
+    checkpoints.write(path, stretch.content)
+    segment.writing_seconds = time.monotonic() - began
+    segment.content = stretch.content
+    if path.exists():  # on a full disk the earlier one stays
+        checkpoints.remove(segment.files - {path})
+        segment.files = {path}
 
 
 def close(segment: Segment | None) -> None:

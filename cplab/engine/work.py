@@ -1,55 +1,21 @@
 """What a worker is asked to do: to train runs for a stretch, or to compute an experiment.
 
-`do` is called in a process of its own (see `workers`), by somebody else's executor, or straight, as
+`do` is called in a worker process (see `process`), by somebody else's executor, or straight, as
 in a test. Nothing here loads torch before it is called.
 """
 
-import os
-import sys
 import threading
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
-from io import TextIOBase
-from typing import NamedTuple
+from contextlib import contextmanager
 
 from cplab.engine.job import Flag, Job, News, Stretch, Tell
 from cplab.errors import Failed
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import load_own
 
-# Warnings that Python shows only to those who ask for them
-UNSEEN = DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning
-
 
 def tell_nobody(news: list[News]) -> None:
     """Tell nobody: the rows are in the stretch, too."""
-
-
-class Surroundings(NamedTuple):
-    """What a worker takes over from the process that asks it, before each job."""
-
-    folder: str  # the working folder
-    path: list[str]  # where Python looks for modules
-    variables: dict[str, str]  # of the environment, those of cplab
-
-    @staticmethod
-    def here() -> "Surroundings":
-        """Those of this process."""
-        folder = "."
-        with suppress(OSError):  # the folder was removed
-            folder = os.getcwd()
-        variables = {name: text for name, text in os.environ.items() if name.startswith("CPLAB_")}
-        return Surroundings(folder, [*sys.path], variables)
-
-    def take_over(self) -> None:
-        """Make them those of this process."""
-        with suppress(OSError):
-            os.chdir(self.folder)
-        sys.path[:] = self.path
-        for name in [name for name in os.environ if name.startswith("CPLAB_")]:
-            del os.environ[name]
-        os.environ.update(self.variables)
 
 
 def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Stretch | Failed]:
@@ -119,33 +85,6 @@ def is_doing() -> bool:
 def current_stop() -> Flag | None:
     """What ends the job that this thread does, if it does one."""
     return getattr(_thread, "stop", None)
-
-
-class Printed(TextIOBase):
-    """A standard output that tells what is printed."""
-
-    def __init__(self, tell: Tell) -> None:
-        self.say = tell
-
-    def write(self, text: str) -> int:
-        self.say([News(printed=text)])
-        return len(text)
-
-
-@contextmanager
-def heard(tell: Tell) -> Iterator[None]:
-    """A context in which what is printed, and the warnings that Python shows, are told to the
-    process that asks."""
-
-    def show(message: Warning | str, *_: object) -> None:
-        tell([News(warning=str(message))])
-
-    with warnings.catch_warnings(), redirect_stdout(Printed(tell)):
-        warnings.simplefilter("default")
-        for kind in UNSEEN:
-            warnings.simplefilter("ignore", kind)
-        warnings.showwarning = show  # type: ignore[assignment]
-        yield
 
 
 def auto_device() -> str:

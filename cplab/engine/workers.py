@@ -3,10 +3,10 @@ one of them.
 
 A worker begins clean, whatever a notebook has done to torch or to random numbers: its numbers
 depend on what it is asked alone. It does one job after another, and ends once it had nothing to do
-for five minutes, or with the process that has started it. Nothing here loads torch in that process.
+for five minutes, or with the process that has started it. Here is how that process sees it, in
+which nothing loads torch; `process` has the other side.
 """
 
-import math
 import os
 import signal
 import threading
@@ -17,15 +17,14 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
 from queue import Empty
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News
-from cplab.engine.work import Surroundings, auto_device, current_stop, do, heard
+from cplab.engine.process import Surroundings, begin, do_job
+from cplab.engine.work import auto_device, current_stop, do, is_doing
 from cplab.errors import CplabError, installed, whole
-from cplab.specs.digest import forget_own_modules
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -35,6 +34,9 @@ PATIENCE = 0.5  # seconds that work waits before one more worker is started
 MOST_JOBS = 256  # of somebody else's executor at a time
 MESSAGES = 30  # that all workers send in a second
 Hear = Callable[[list[News]], object]
+
+_workers = list["Worker"]()  # of this process
+_lock = threading.RLock()  # for whoever reads or changes these
 
 
 def usable_cores() -> int:
@@ -56,15 +58,67 @@ def most_workers() -> int:
     return usable_cores()
 
 
-# In the process that asks -------------------------------------------------------------------------
+class AnyWorker(Protocol):
+    """What does jobs: a worker process, somebody else's workers, or this thread."""
+
+    @property
+    def device(self) -> str | None:
+        """The device that `auto` stands for; None if it is not known yet."""
+
+    def submit(self, job: Job, hear: Hear) -> Future:
+        """Have a job done. Its Future has what `work.do` returns, and the news that `hear`, which
+        is called from another thread, was not told."""
+
+    def stop(self) -> None:
+        """End its job before the next batch."""
+
+    def end(self) -> None:
+        """End it, since it has died."""
+
+
+class Pool(Protocol):
+    """The workers for one who asks."""
+
+    @property
+    def device(self) -> str | None:
+        """The device that `auto` stands for; None if it is not known yet."""
+
+    def take(self, running: int, waiting: int, most: int) -> AnyWorker | None:
+        """A worker that can begin a job at once, and has to; None if there is none now.
+
+        Arguments: running, how many jobs of the one who asks run; waiting, how many might begin;
+            most, how many jobs may run at a time, of all who ask.
+        """
+
+
+def open_workers(executor: Executor | None, most: int | None) -> Pool:
+    """The workers for one who asks.
+
+    Arguments: executor, somebody else's, if one is given; most, how many jobs it has at a time.
+    """
+    if executor is not None:
+        return Others(executor, most or MOST_JOBS)
+    if is_doing():  # an experiment asks
+        return ThisThread()
+    return Workers()
+
+
+# Worker processes ---------------------------------------------------------------------------------
 
 
 class Worker:
-    """A worker process, as the process that has started it sees it.
+    """A worker process. loky starts it again if its memory has grown.
 
     Attributes:
         executor: of loky, which has this process alone.
         ready: a Future, done once the process has loaded torch: the device that `auto` stands for.
+        orders: where the numbers of jobs are sent that are to end.
+        news: (number of a job, what it tells), as they come from the process.
+        hear: is called with what the present job tells.
+        number: of the latest job.
+        busy: whether it has a job, or is to get one.
+        ended: whether it gets no job any more.
+        idle_since: when the latest job ended, as time.monotonic() has it.
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
@@ -75,7 +129,7 @@ class Worker:
         their_orders, self.orders = context.Pipe(duplex=False)
         self.news: Queue = context.Queue()
         self.hear: Hear | None = None
-        self.number = 0  # of its latest job
+        self.number = 0
         self.busy = False
         self.ended = False
         self.idle_since = time.monotonic()
@@ -116,11 +170,11 @@ class Worker:
         self.busy = True
         period = len(_workers) / MESSAGES
         with no_interrupt():  # it may have to begin again
-            future = self.executor.submit(work, self.number, job, Surroundings.here(), period)
-        future.add_done_callback(self.free)
+            future = self.executor.submit(do_job, self.number, job, Surroundings.here(), period)
+        future.add_done_callback(self.finish)
         return future
 
-    def free(self, future: Future) -> None:
+    def finish(self, future: Future) -> None:
         """Have no job any more."""
         self.idle_since = time.monotonic()
         self.busy = False
@@ -151,10 +205,6 @@ class Worker:
         with _lock, suppress(ValueError):
             _workers.remove(self)
         self.executor.shutdown(wait=False, kill_workers=True)
-
-
-_workers = list[Worker]()  # of this process
-_lock = threading.RLock()
 
 
 def start(environment: dict[str, str] | None = None) -> Worker:
@@ -224,12 +274,8 @@ class Workers:
     def __init__(self) -> None:
         self.waits_since: float | None = None  # since when work has waited for a worker
 
-    def free(self, running: int, waiting: int, most: int) -> Worker | None:
-        """A worker that can begin a job at once, and has to; None if there is none now.
-
-        Arguments: running, how many jobs of this one run; waiting, how many might begin; most, how
-            many jobs may run at a time, of all who ask.
-        """
+    def take(self, running: int, waiting: int, most: int) -> Worker | None:
+        """See `Pool`. If no worker can begin, one is started, unless enough are starting."""
         with _lock:
             busy = sum(worker.busy for worker in _workers)
             if running and busy >= most:
@@ -241,10 +287,10 @@ class Workers:
                     return worker
             now = time.monotonic()
             self.waits_since = self.waits_since or now
+            wanted = 0 if running else 1  # of workers that start
+            if now > self.waits_since + PATIENCE:
+                wanted = max(wanted, min(most - busy, waiting))
             starting = len(_workers) - busy
-            wanted = min(most - busy, waiting) if now > self.waits_since + PATIENCE else 0
-            if not running:
-                wanted = max(wanted, 1)
             if starting < wanted:
                 start(cards.environment() if self.device == cards.KIND else {})
         return None
@@ -258,6 +304,9 @@ class Workers:
         return None
 
 
+# Other workers ------------------------------------------------------------------------------------
+
+
 class Others:
     """Workers of somebody else's executor, such as Dask's. They tell nothing while they work."""
 
@@ -267,13 +316,13 @@ class Others:
         self.ready = executor.submit(auto_device)
         self.jobs: list[Future] = []
 
-    def free(self, running: int, waiting: int, most: int) -> "Others | None":
+    def take(self, running: int, waiting: int, most: int) -> "Others | None":
         """These workers, if they may have one more job."""
         return self if running < self.most else None
 
     def submit(self, job: Job, hear: Hear) -> Future:
         """Have a job done by one of them."""
-        future = self.executor.submit(do, job)
+        future = self.executor.submit(do_untold, job)
         self.jobs.append(future)
         return future
 
@@ -291,11 +340,16 @@ class Others:
         """Nothing: the executor is somebody else's."""
 
 
+def do_untold(job: Job) -> tuple[Any, list[News]]:
+    """Do a job, and tell nothing of it: the rows are in what it returns."""
+    return do(job), []
+
+
 class ThisThread:
     """The thread that asks, which does each job at once: one that does a job itself, such as an
     experiment that trains networks."""
 
-    def free(self, running: int, waiting: int, most: int) -> "ThisThread":
+    def take(self, running: int, waiting: int, most: int) -> "ThisThread":
         """This thread, which always may."""
         return self
 
@@ -318,87 +372,3 @@ class ThisThread:
 
     def end(self) -> None:
         """Nothing: it goes on."""
-
-
-def open_workers(executor: Executor | None, most: int | None) -> "Workers | Others":
-    """The workers for one who asks: those of this process, or somebody else's.
-
-    Arguments: executor, somebody else's; most, how many jobs it has at a time.
-    """
-    if executor is None:
-        return Workers()
-    return Others(executor, most or MOST_JOBS)
-
-
-# In a worker --------------------------------------------------------------------------------------
-
-_stopped = set[int]()  # numbers of jobs that are to end
-_news: "Queue"
-
-
-class Stopped(NamedTuple):
-    """Whether a job of this worker is to end."""
-
-    number: int
-
-    def is_set(self) -> bool:
-        return self.number in _stopped
-
-
-class Teller:
-    """Tells the process that asks what a job says, in a few messages a second."""
-
-    def __init__(self, number: int, period: float) -> None:
-        self.number = number
-        self.period = period
-        self.waiting: list[News] = []
-        self.next = -math.inf  # when the next message may be sent
-
-    def __call__(self, news: list[News]) -> None:
-        self.waiting += news
-        if time.monotonic() > self.next:
-            self.send()
-
-    def send(self) -> None:
-        """Send what waits."""
-        self.next = time.monotonic() + self.period
-        _news.put((self.number, self.waiting))
-        self.waiting = []
-
-
-def begin(orders: Connection, news: "Queue") -> None:
-    """Prepare a worker process, in which Ctrl-C does nothing: who asks handles it."""
-    global _news
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=obey, args=(orders,), daemon=True).start()
-    _news = news
-    import cplab.engine.train  # noqa: F401 (which loads torch)
-
-
-def obey(orders: Connection) -> None:
-    """Note which jobs are to end, until the process that asks is gone: then end this one."""
-    with suppress(EOFError, OSError):
-        while True:
-            _stopped.add(orders.recv())
-    os._exit(1)
-
-
-def work(
-    number: int, job: Job, surroundings: Surroundings, period: float
-) -> tuple[Any, list[News]]:
-    """Do a job in this worker, as the process that asks would.
-
-    Arguments: number, of the job; job; surroundings; period, seconds between two messages.
-
-    Returns: what `do` returns, and what was not told yet. Raises: what `do` raises.
-    """
-    surroundings.take_over()
-    forget_own_modules()
-    tell = Teller(number, period)
-    with heard(tell):
-        try:
-            outcome = do(job, tell, Stopped(number))
-        except BaseException:
-            tell.send()
-            raise
-    return outcome, tell.waiting

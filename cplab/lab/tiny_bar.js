@@ -1,4 +1,5 @@
-// The line of life on the first screen: a lane for each window, with two grips.
+// The line of life on the first screen: a lane for each window, with two grips. PARTS, STEPS, within
+// and dragAlong are in screen.js, and make is in page.js.
 
 const LEAPS = {PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity};
 const GRIPS = {

@@ -1,4 +1,5 @@
-"""Students' answers: reads the lines that `lab.hand_in` writes, and draws a slide of a question.
+"""Students' answers: reads the lines that `lab.hand_in` writes, draws a slide of a question, and
+lists who has passed which checks.
 
 A line is JSON and holds everything that is drawn: the question, the first answer, and what is right
 or was measured. Nothing else is needed, and no lab has to be run.
@@ -21,6 +22,7 @@ from cplab.show.base import Figure, figure, styled, whole_numbers
 from cplab.styles import LIVE
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 TRUTH = "#0072B2"
@@ -95,11 +97,13 @@ class HandedIn:
         lab: its number.
         lines: a line for each student.
         unread: files without a line, and places of lines that cannot be read.
+        files: the file of each line.
     """
 
     lab: str
     lines: list[Line]
     unread: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
 
     def choices(self) -> dict[str, Choices]:
         """The first answers, by question, the one that split the class most first."""
@@ -154,9 +158,11 @@ def read_handed_in(source: str | Path) -> HandedIn:
     """
     lines = list[Line]()
     unread = list[str]()
+    files = list[str]()
     for path, name in files_in(Path(source)):
         good, bad = read_lines(path)
         lines += good
+        files += [name] * len(good)
         if good:
             unread += [f"{name}, line {number}" for number in bad]
         else:
@@ -169,7 +175,7 @@ def read_handed_in(source: str | Path) -> HandedIn:
     labs = sorted({line["lab"] for line in lines})
     if len(labs) > 1:
         raise CplabError(f"{source} holds lines of labs {', '.join(labs)}: give lines of one lab")
-    return HandedIn(labs[0], lines, unread)
+    return HandedIn(labs[0], lines, unread, files)
 
 
 def files_in(source: Path) -> list[tuple[Path, str]]:
@@ -190,12 +196,14 @@ def read_lines(path: Path) -> tuple[list[Line], list[int]]:
     """Read a file: its lines, and the numbers of those that cannot be read, counted from 1."""
     good = list[Line]()
     bad = list[int]()
-    text = path.read_bytes().decode("utf-8-sig", "replace")
+    data = path.read_bytes()
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = data.decode(encoding, "replace")
     for number, row in enumerate(text.splitlines(), 1):
         if not row.strip():
             continue
         try:
-            line = json.loads(row)
+            line = json.loads(row.lstrip("> "))  # as a mail quotes it
             check_line(line)
             good.append(line)
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -209,6 +217,34 @@ def check_line(line: Line) -> None:
     alone.choices()
     alone.guesses()
     alone.passed()
+
+
+# Who passed what ---------------------------------------------------------------------------------
+
+
+def class_table(source: str | Path) -> pd.DataFrame:
+    """Make a table of what each student handed in, a row for each line: the name, if one was typed,
+    the checks passed, how many questions were answered, and the file.
+
+    Arguments: source, as in `class_figure`.
+    Raises: CplabError if there is no line, or there are lines of several labs.
+    """
+    import pandas as pd
+
+    handed_in = read_handed_in(source)
+    rows = []
+    for line, file in zip(handed_in.lines, handed_in.files, strict=True):
+        answered = {answer["asked"] for answer in [*line["answers"], *line["guesses"]]}
+        rows.append(
+            {
+                "name": line.get("name", ""),
+                "checks passed": ", ".join(sorted(line["passed"])),
+                "questions answered": len(answered),
+                "file": file,
+            }
+        )
+    print(*for_the_teacher(handed_in), sep="", end="")
+    return pd.DataFrame(rows).sort_values(["name", "file"], ignore_index=True)
 
 
 # Drawing -----------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import pickle
 import secrets
 import sys
 import textwrap
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import ExitStack, suppress
 from functools import _lru_cache_wrapper, lru_cache
 from importlib.util import find_spec, resolve_name
@@ -243,6 +243,7 @@ class Reading:
     def describe_object(self, value: Any) -> Description:
         """Describe an object by what a copy of it would be made from."""
         reduce = copyreg.dispatch_table.get(type(value))  # of what cannot say it itself
+        made: Any
         try:
             made = reduce(value) if reduce else value.__reduce_ex__(4)
         except Exception:
@@ -252,7 +253,7 @@ class Reading:
         maker, arguments, *rest = made
         described = [self.describe(maker), self.describe(arguments)]
         for part in rest:  # its attributes, and iterators of entries
-            described.append(self.describe([*part] if hasattr(part, "__next__") else part))
+            described.append(self.describe([*part] if isinstance(part, Iterator) else part))
         return tuple(described)
 
     def undigested(self, value: object) -> Description:

@@ -1,0 +1,156 @@
+"""A worker process, seen from inside: how it begins, does a job, tells of it, and ends.
+
+`workers` starts such processes, and asks them.
+"""
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from io import TextIOBase
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cplab.engine.job import Job, News, Tell
+from cplab.engine.work import do
+from cplab.specs.digest import forget_own_modules
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+# Warnings that Python shows only to those who ask for them
+UNSEEN = DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning
+
+# Of this process
+_stopped = set[int]()  # numbers of jobs that are to end
+_news: "Queue"  # what it tells: (number of a job, what is told)
+
+
+def begin(orders: Connection, news: "Queue") -> None:
+    """Prepare a worker process, in which Ctrl-C does nothing: who asks handles it.
+
+    Arguments: orders, from which numbers of jobs come that are to end; news, for what it tells.
+    """
+    global _news
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=obey, args=(orders,), daemon=True).start()
+    _news = news
+    import cplab.engine.train  # noqa: F401 (which loads torch)
+
+
+def obey(orders: Connection) -> None:
+    """Note which jobs are to end, until the process that asks is gone: then end this one."""
+    with suppress(EOFError, OSError):
+        while True:
+            _stopped.add(orders.recv())
+    os._exit(1)
+
+
+class Surroundings(NamedTuple):
+    """What a worker takes over from the process that asks it, before each job."""
+
+    folder: str  # the working folder
+    path: list[str]  # where Python looks for modules
+    variables: dict[str, str]  # of the environment, those of cplab
+
+    @staticmethod
+    def here() -> "Surroundings":
+        """Those of this process."""
+        folder = "."
+        with suppress(OSError):  # the folder was removed
+            folder = os.getcwd()
+        variables = {name: text for name, text in os.environ.items() if name.startswith("CPLAB_")}
+        return Surroundings(folder, [*sys.path], variables)
+
+    def take_over(self) -> None:
+        """Make them those of this process."""
+        with suppress(OSError):
+            os.chdir(self.folder)
+        sys.path[:] = self.path
+        for name in [name for name in os.environ if name.startswith("CPLAB_")]:
+            del os.environ[name]
+        os.environ.update(self.variables)
+
+
+def do_job(
+    number: int, job: Job, surroundings: Surroundings, period: float
+) -> tuple[Any, list[News]]:
+    """Do a job in this process, as the one that asks would.
+
+    Arguments: number, of the job among those of this process; job; surroundings; period, seconds
+        between two messages.
+
+    Returns: what `do` returns, and what was not told yet. Raises: what `do` raises.
+    """
+    surroundings.take_over()
+    forget_own_modules()
+    tell = Teller(number, period)
+    with heard(tell):
+        try:
+            outcome = do(job, tell, Stopped(number))
+        except BaseException:
+            tell.send()
+            raise
+    return outcome, tell.waiting
+
+
+class Stopped(NamedTuple):
+    """Whether a job of this worker is to end."""
+
+    number: int
+
+    def is_set(self) -> bool:
+        return self.number in _stopped
+
+
+class Teller:
+    """Tells the process that asks what a job says, in a few messages a second."""
+
+    def __init__(self, number: int, period: float) -> None:
+        self.number = number
+        self.period = period
+        self.waiting: list[News] = []
+        self.next = -math.inf  # when the next message may be sent
+
+    def __call__(self, news: list[News]) -> None:
+        self.waiting += news
+        if time.monotonic() > self.next:
+            self.send()
+
+    def send(self) -> None:
+        """Send what waits."""
+        self.next = time.monotonic() + self.period
+        _news.put((self.number, self.waiting))
+        self.waiting = []
+
+
+class Printed(TextIOBase):
+    """A standard output that tells what is printed."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.say = tell
+
+    def write(self, text: str) -> int:
+        self.say([News(printed=text)])
+        return len(text)
+
+
+@contextmanager
+def heard(tell: Tell) -> Iterator[None]:
+    """A context in which what is printed, and the warnings that Python shows, are told to the
+    process that asks."""
+
+    def show(message: Warning | str, *_: object) -> None:
+        tell([News(warning=str(message))])
+
+    with warnings.catch_warnings(), redirect_stdout(Printed(tell)):
+        warnings.simplefilter("default")
+        for kind in UNSEEN:
+            warnings.simplefilter("ignore", kind)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield

@@ -123,6 +123,7 @@ def test_a_window_that_moves_back_has_its_lines_again(page):
 def test_pale_lines_stay_until_they_are_cleared(page):
     train(page)
     page.locator("[data-grip=length]").first.press("ArrowLeft")
+    unfold(page)
     page.click("[data-is=clear]")
     assert page.locator(PALE).count() == 0
 

@@ -38,7 +38,7 @@ class Control(NamedTuple):
 CONTROLS = {
     "newborn": Control(Run.newborn, "the newborn"),
     "equal training": Control(Run.equal_training, "equal training"),
-    "without window": Control(Run.without_window, "the run without the window"),
+    "without window": Control(Run.without_window, "the twin"),
 }
 
 

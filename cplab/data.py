@@ -442,8 +442,8 @@ def images_from(train: Any, test: Any, *, name: str = "") -> str:
     Arguments:
         train, test: each a data set of torchvision with its transforms, such as
             `ImageFolder("pets/train", transform)`, or (images, labels). Images are squares of 28 or
-            32 pixels, grey or in colour, with channels last, or first in tensors of torch; pixels
-            are whole numbers from 0 to 255, or fractions from 0 to 1.
+            32 pixels, grey or in colour, with channels last, or first as in torch; pixels are whole
+            numbers from 0 to 255, or fractions from 0 to 1.
         name: what to call them; by default what the data set is called.
 
     Raises: CplabError for what are no images with labels.
@@ -500,9 +500,9 @@ def as_pixels(image: Any, dimensions: int) -> np.ndarray:
 
     Arguments: image, one or several; dimensions, those of what has channels: 3 for one image.
     """
-    if hasattr(image, "movedim") and image.ndim == dimensions:  # a tensor
-        image = image.movedim(-3, -1)
     pixels = np.asarray(image)
+    if pixels.ndim == dimensions and pixels.shape[-3] in (1, 3) and pixels.shape[-1] > 3:
+        pixels = np.moveaxis(pixels, -3, -1)  # from torch's order
     if pixels.ndim == dimensions and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if pixels.dtype == np.uint8:

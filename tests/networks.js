@@ -57,17 +57,13 @@ const asLists = ({answers, network, look, ...test}) => ({
 });
 
 // The tests of the networks of some plans, which are trained beside one another. own: what a
-// student's own deficit makes of all images.
+// student's own deficit makes of the images for training.
 function testsOf(plans, counts, own) {
   const digits = randomDigits(counts);
   if (own) {
-    const bytes = (values) => Uint8Array.from(values);
-    const stages = own.stages.map(({epoch, images, labels}) => ({
-      epoch,
-      images: bytes(images),
-      labels: bytes(labels),
-    }));
-    digits.own = {...own, stages};
+    const {epochs, images, labels} = own.train;
+    const train = {epochs, images: Uint8Array.from(images), labels: Uint8Array.from(labels)};
+    digits.own = {...own, train};
   }
   return [...tools.lives(digits, plans, computing)].filter(Boolean).map(asLists);
 }

@@ -275,6 +275,7 @@ FORMS = {
     "whole floats": (GREY.astype(float), GREY),
     "grey tensors": (torch.tensor(GREY / 255, dtype=torch.float32)[:, None], GREY),
     "tensors": (torch.tensor(COLOUR).permute(0, 3, 1, 2), COLOUR),
+    "arrays in torch's order": (COLOUR.transpose(0, 3, 1, 2), COLOUR),
     "a list": ([*COLOUR], COLOUR),
 }
 

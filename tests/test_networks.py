@@ -264,10 +264,10 @@ def test_another_seed_is_another_network(tab):
     assert first["network"] != second["network"]
 
 
-def test_a_network_is_tested_every_five_epochs_at_turns_and_in_its_last_five(tab):
+def test_a_network_is_tested_soon_every_five_epochs_at_turns_and_in_its_last_five(tab):
     tests = grow(tab, {"windows": [LATE]})
     assert ages(of_network(tests, 0)) == [10, 15, 17, 18, 19, 20, 21]
-    assert ages(of_network(tests, TWIN)) == [0, 5, 8, 10, 11, 12, 13, 14]
+    assert ages(of_network(tests, TWIN)) == [0, 2, 5, 8, 10, 11, 12, 13, 14]
 
 
 def test_the_answers_are_right_as_often_as_the_test_says(tab):
@@ -301,15 +301,20 @@ def test_a_network_that_is_taught_right_names_learns_these(tab):
 # A deficit of one's own ---------------------------------------------------------------------------
 
 
-def own_stage(epoch, images, labels):
-    return {"epoch": epoch, "images": images, "labels": labels}
+COUNT = COUNTS["train"]
 
 
-def own_deficit(stages, in_turn=False):
-    return {"kind": "mine", "low": -1, "high": 1, "inTurn": in_turn, "stages": stages}
+def own_deficit(greys, labels, in_turn=False):
+    """A deficit that makes all images of one grey, {epoch: byte}."""
+    pixels = [grey for grey in greys.values() for _ in range(144)]
+    names = [label for label in labels for _ in greys]
+    train = {"epochs": [*greys], "images": pixels * COUNT, "labels": names}
+    return {
+        **{"kind": "mine", "low": -1, "high": 1, "inTurn": in_turn},
+        **{"count": COUNT, "train": train},
+    }
 
 
-COUNT = COUNTS["train"] + COUNTS["test"]
 WRONG = [(label + 1) % 10 for label in range(COUNT)]  # labels
 MINE = {"kind": "mine", "onset": 0, "length": 7}
 
@@ -321,27 +326,24 @@ def end_of(tab, own, **window):
 
 
 def test_labels_of_an_own_deficit_are_taught(tab):
-    grey = [128] * COUNT * 144
     right = [label % 10 for label in range(COUNT)]
-    taught = end_of(tab, own_deficit([own_stage(0, grey, right)]))
-    other = end_of(tab, own_deficit([own_stage(0, grey, WRONG)]))
+    taught = end_of(tab, own_deficit({0: 128}, right))
+    other = end_of(tab, own_deficit({0: 128}, WRONG))
     assert taught != other
 
 
 def test_an_own_deficit_that_changes_is_seen_as_it_is_in_each_epoch(tab):
-    """From the epoch of its stage on, whether it came before the window or within."""
-    black, white = [0] * COUNT * 144, [255] * COUNT * 144
-    two = own_deficit([own_stage(0, black, WRONG), own_stage(4, white, WRONG)])
-    late = end_of(tab, own_deficit([own_stage(0, white, WRONG)]), onset=4)
+    """From the epoch of its change on, whether it came before the window or within."""
+    two = own_deficit({0: 0, 4: 255}, WRONG)
+    late = end_of(tab, own_deficit({0: 255}, WRONG), onset=4)
     assert end_of(tab, two, onset=4) == late
-    assert end_of(tab, two) != end_of(tab, own_deficit([own_stage(0, black, WRONG)]))
+    assert end_of(tab, two) != end_of(tab, own_deficit({0: 0}, WRONG))
 
 
 def test_what_is_drawn_anew_in_each_epoch_is_seen_in_turn(tab):
-    black, white = [0] * COUNT * 144, [255] * COUNT * 144
-    two = [own_stage(0, black, WRONG), own_stage(1, white, WRONG)]
-    both = own_deficit([own_stage(epoch, two[epoch % 2]["images"], WRONG) for epoch in range(7)])
-    assert end_of(tab, own_deficit(two, in_turn=True)) == end_of(tab, both)
+    turns = {epoch: 255 * (epoch % 2) for epoch in range(7)}
+    two = own_deficit({0: 0, 1: 255}, WRONG, in_turn=True)
+    assert end_of(tab, two) == end_of(tab, own_deficit(turns, WRONG))
 
 
 # A pause ------------------------------------------------------------------------------------------

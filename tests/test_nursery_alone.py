@@ -123,6 +123,7 @@ def test_a_window_that_moves_back_has_its_lines_again(page):
 def test_pale_lines_stay_until_they_are_cleared(page):
     train(page)
     page.locator("[data-grip=length]").first.press("ArrowLeft")
+    unfold(page)
     page.click("[data-is=clear]")
     assert page.locator(PALE).count() == 0
 
@@ -143,6 +144,11 @@ def test_before_a_press_the_headline_asks_of_the_chosen_deficit(page):
 def test_one_network_gives_no_verdict(page):
     screen_of(page, "content.networks = 1")
     assert "no verdict" in train(page)
+
+
+def test_two_networks_far_apart_are_not_called_level(page):
+    page.select_option("select.w0", "flip")
+    assert "2 seeds cannot tell" in train(page)
 
 
 def test_a_knob_makes_other_networks(page, grown):

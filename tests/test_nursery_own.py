@@ -35,8 +35,9 @@ def misnamed(x, y, *, generator):
     return x, torch.where(chance < 0.5, (y + 1) % 10, y)
 
 
-def flicker(x, y):
-    return x * torch.rand(()), y
+@cplab.deficit(label="grains that dance")
+def grainy(x, y, *, generator):
+    return x + torch.randn(x.shape, generator=generator), y
 
 
 def fails_late(x, y, *, context):
@@ -49,13 +50,16 @@ def own_deficit(**given):
     return tiny.Nursery(**given).content["own"]
 
 
-def seen(own, stage):
-    """The images of a stage, (N, 12, 12), as networks see them, and their labels, (N,)."""
-    packed = own["stages"][stage]["packed"]
-    content = np.frombuffer(gzip.decompress(base64.b64decode(packed)), np.uint8)
+def seen(own, part="train"):
+    """The images for training, (N, epochs, 12, 12), as networks see them, and their labels,
+    (N, epochs)."""
+    epochs = len(own[part]["epochs"])
+    content = np.frombuffer(gzip.decompress(base64.b64decode(own[part]["packed"])), np.uint8)
     count = len(content) // 145
-    images = content[:-count].reshape(count, 12, 12)
-    return own["low"] + (own["high"] - own["low"]) * images / 255, content[-count:]
+    images = content[:-count].reshape(-1, epochs, 12, 12)
+    return own["low"] + (own["high"] - own["low"]) * images / 255, content[-count:].reshape(
+        -1, epochs
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,37 +75,39 @@ def test_an_own_deficit_is_what_all_windows_begin_with():
 
 def test_an_own_deficit_is_applied_to_all_digits_of_the_page(page_images):
     own = own_deficit(deficit=low)
-    images, labels = seen(own, 0)
+    parts = [seen(own, part) for part in ("train", "test")]
+    images, labels = (np.concatenate(both)[:, 0] for both in zip(*parts, strict=True))
     x, y = page_images
     expected = x.copy()
     expected[:, 6:] = 0
-    assert len(own["stages"]) == 1
     assert np.abs(images - expected).max() <= (own["high"] - own["low"]) / 255
     assert np.array_equal(labels, y)
 
 
 def test_an_own_deficit_that_changes_is_applied_in_epochs_of_all_a_life(page_images):
     own = own_deficit(deficit=curtain)
-    epochs = [stage["epoch"] for stage in own["stages"]]
-    assert len(epochs) > 3
-    assert (epochs[0], epochs[-1], own["inTurn"]) == (0, 299, False)
-    images, _ = seen(own, -1)
-    assert np.abs(images[:, :11]).max() <= (own["high"] - own["low"]) / 255
-    assert sum(len(stage["packed"]) for stage in own["stages"]) < 1.5 * tiny.ROOM
+    epochs = own["train"]["epochs"]
+    assert (len(epochs), epochs[0], epochs[-1]) == (tiny.EPOCHS, 0, 299)
+    images, _ = seen(own)
+    assert np.abs(images[:, -1, :11]).max() <= (own["high"] - own["low"]) / 15
 
 
-def test_an_own_deficit_that_draws_is_drawn_several_times_and_seen_in_turn():
-    own = own_deficit(deficit=flicker)
+def test_an_own_deficit_that_draws_is_drawn_for_as_many_epochs_as_there_is_room_for():
+    own = own_deficit(deficit=grainy)
     assert own["inTurn"]
-    assert not np.array_equal(seen(own, 0)[0], seen(own, 1)[0])
+    assert 20 < len(own["train"]["epochs"]) < tiny.EPOCHS
+    assert len(own["train"]["packed"]) < tiny.ROOM
+    images, _ = seen(own)
+    assert not np.array_equal(images[:, 0], images[:, 1])
 
 
 def test_labels_that_an_own_deficit_draws_are_those_of_the_epoch(page_images):
     own = own_deficit(deficit=misnamed)
     _, y = page_images
-    first, second = seen(own, 0)[1], seen(own, 1)[1]
-    assert (first != y).mean() == pytest.approx(0.5, abs=0.05)
-    assert not np.array_equal(first, second)
+    _, labels = seen(own)
+    wrong = labels != y[: len(labels), None]
+    assert wrong.mean() == pytest.approx(0.5, abs=0.05)
+    assert wrong.any(1).all()
 
 
 def test_a_page_says_that_networks_share_what_changes():
@@ -185,15 +191,16 @@ LENGTH = 120
 RECOVERY = 60
 
 
-def test_the_harm_on_the_screen_is_that_of_a_sweep_within_the_intervals(open_screen):
+@pytest.mark.parametrize("given", [low, misnamed])
+def test_the_harm_on_the_screen_is_that_of_a_sweep_within_the_intervals(given, open_screen):
     """Of other seeds and digits of the same kind."""
-    nursery = tiny.Nursery(networks=NETWORKS, deficit=low, length=LENGTH)
+    nursery = tiny.Nursery(networks=NETWORKS, deficit=given, length=LENGTH)
     nursery.content["knobs"]["recovery"] = RECOVERY
     page = open_screen(nursery)
     train(page)
     grown = page.evaluate(TOLD)
     tell_python(nursery.link, {"grown": grown, "headline": ended(page)})
-    run = Run(low, length=LENGTH, recovery=RECOVERY, profile="tiny")
+    run = Run(given, length=LENGTH, recovery=RECOVERY, profile="tiny")
     pairs = [run.with_seed(seed) for seed in range(NETWORKS)]
     cplab.sweep(pairs + [pair.without_window() for pair in pairs])
     swept = harm(run)

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -410,6 +411,14 @@ def test_an_error_in_it_is_python_s_with_its_line_also_from_another_process():
     received = pickle.loads(pickle.dumps(error))
     assert received.lines == ("  f: return x * (1 / len([])), y",)
     assert received._render_traceback_()[-1] == received.lines[-1]
+
+
+def test_a_wrong_deficit_is_said_once_in_a_script():
+    function = cell("def f(x, y):\n    return x * (1 / len([])), y\n")["f"]
+    error = one_line(lambda: cplab.run(deficit=function, **LATE), "ZeroDivisionError: division by")
+    said = "".join(traceback.format_exception(error))
+    assert said.count(str(error)) == 1
+    assert said.endswith("  f: return x * (1 / len([])), y\n")
 
 
 def test_a_measurement_that_fails_at_the_end_leaves_the_training(epochs_trained):

@@ -41,6 +41,7 @@ function engine() {
   const OUTPUTS = 16; // of the last layer. Those beyond the classes stay 0: a vector has eight
   const LISTENS = 50; // milliseconds after which a worker reads its messages
   const FINAL = 5; // last epochs, whose mean is the final accuracy
+  const FIRST = 2; // epochs after which the first lines can be drawn
   const FEW = 8; // units of a first layer that are shown
 
   // Random numbers from 0 to 1, the same for the same seed (mulberry32). `copy` goes on as it does.
@@ -235,7 +236,8 @@ function engine() {
   function makePupil(digits, plan) {
     const [pick, draw, turn, noise] = [0, 1, 2, 3].map((part) => generator(4 * plan.seed + part));
     const {train} = digits;
-    const index = shuffled(train.labels.length, pick).subarray(0, plan.digits);
+    const count = digits.own?.count ?? train.labels.length;
+    const index = shuffled(count, pick).subarray(0, plan.digits);
     const images = new Float32Array(index.length * PIXELS);
     index.forEach((i, place) => images.set(image(train.images, i), place * PIXELS));
     const labels = Uint8Array.from(index, (i) => train.labels[i]);
@@ -244,37 +246,41 @@ function engine() {
     const birth = pictures(network, plan);
     const lessons = plan.windows.map(({kind}) => {
       if (digits.own?.kind === kind) return ownLessons(digits.own, index);
-      const seen = spoil(images, kind, plan, noise.copy());
-      const taught = kind === "permute" ? labels.map((label) => plan.names[label]) : labels;
-      return () => ({images: seen, labels: taught});
+      let seen; // not before it is needed: the first lines come sooner
+      return () =>
+        (seen ??= {
+          images: spoil(images, kind, plan, noise.copy()),
+          labels: kind === "permute" ? labels.map((label) => plan.names[label]) : labels,
+        });
     });
     const clear = {images, labels};
     return {plan, digits, sizes, birth, clear, lessons, newborn: {network, turn}};
   }
 
   // What a student's own deficit makes of some training images: a function of the epoch.
-  function ownLessons(own, index) {
+  function ownLessons({train, ...own}, index) {
     let latest = {};
     return (epoch) => {
-      const stage = stageAt(own, epoch);
+      const stage = stageAt(own, train, epoch);
       if (latest.stage === stage) return latest;
       const images = new Float32Array(index.length * PIXELS);
-      index.forEach((i, place) => images.set(seenImage(own, stage, i), place * PIXELS));
-      latest = {stage, images, labels: Uint8Array.from(index, (i) => stage.labels[i])};
+      index.forEach((i, place) => images.set(seenImage(own, train, i, stage), place * PIXELS));
+      const labels = Uint8Array.from(index, (i) => train.labels[i * train.epochs.length + stage]);
+      latest = {stage, images, labels};
       return latest;
     };
   }
 
-  // The stage of a student's own deficit in an epoch: the last one that has begun. What is drawn
-  // anew in each epoch is drawn in turn.
-  function stageAt({stages, inTurn}, epoch) {
-    if (inTurn) return stages[epoch % stages.length];
-    return stages.findLast((stage) => stage.epoch <= epoch);
+  // Which of its epochs that the page has a student's own deficit shows in an epoch: the last that
+  // has begun, or each in turn.
+  function stageAt({inTurn}, {epochs}, epoch) {
+    if (inTurn) return epoch % epochs.length;
+    return epochs.findLastIndex((begun) => begun <= epoch);
   }
 
-  // One of the images of a stage, whose bytes go over a range.
-  function seenImage({low, high}, {images}, i) {
-    const bytes = image(images, i);
+  // An image as it is there, from bytes over a range.
+  function seenImage({low, high}, {epochs, images}, i, stage) {
+    const bytes = image(images, i * epochs.length + stage);
     return Float32Array.from(bytes, (byte) => low + ((high - low) * byte) / 255);
   }
 
@@ -292,7 +298,7 @@ function engine() {
       end: Math.max(...ends),
       ends: (age) => ends.includes(age),
       looks: (age) => age % look === 0 || turns.includes(age) || ends.includes(age),
-      tested: (age) => age % every === 0 || turns.includes(age) || isFinal(age),
+      tested: (age) => age === FIRST || age % every === 0 || turns.includes(age) || isFinal(age),
     };
   }
 
@@ -426,15 +432,15 @@ async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
   return {train: part(0, train), test: part(train, test)};
 }
 
-// What a student's own deficit makes of all digits of a page: a byte for each pixel, and labels.
-async function unpackOwn(own, {train, test}, {PIXELS}) {
-  const end = (train + test) * PIXELS;
-  const stages = [];
-  for (const {epoch, packed} of own.stages) {
+// What a student's own deficit makes of digits: for each digit and epoch a byte for each pixel, and
+// a label.
+async function unpackOwn(own, {PIXELS}) {
+  const unpacked = async ({epochs, packed}) => {
     const bytes = await unzip(packed);
-    stages.push({epoch, images: bytes.subarray(0, end), labels: bytes.subarray(end)});
-  }
-  return {...own, stages};
+    const end = (bytes.length / (PIXELS + 1)) * PIXELS;
+    return {epochs, images: bytes.subarray(0, end), labels: bytes.subarray(end)};
+  };
+  return {...own, train: await unpacked(own.train), test: await unpacked(own.test)};
 }
 
 // The program of WebAssembly.

@@ -144,17 +144,6 @@ class Training extends Improved {
 const within = (low, value, high) => Math.max(low, Math.min(value, high));
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 
-// Where the numbers and the grips of a line of time are, in epochs: `onset` moves a deficit,
-// `begin` and `length` its sides, and `rest` the end of the recovery.
-const positions = ({onset, length, recovery}) => ({
-  onset,
-  length,
-  recovery,
-  begin: onset,
-  end: onset + length,
-  rest: onset + length + recovery,
-});
-
 // The stage of a deficit that is nearest to an epoch, of several, [{epoch, …}].
 function nearestStage(stages, epoch) {
   const distance = (stage) => Math.abs(stage.epoch - epoch);
@@ -168,7 +157,7 @@ function stagesAtEnds(stages, {onset, length}) {
   return [...new Set(ends.map((epoch) => nearestStage(stages, epoch)))];
 }
 
-// Let the grips of a line be dragged. `begin` takes a grip's name, and returns a function that is
+// Let the grips of a line be dragged: `onset` moves a deficit, `length` its end. `begin` takes a grip's name, and returns a function that is
 // called with the distance that the grip has moved since, as a part of the line.
 function dragAlong(line, begin) {
   line.onpointerdown = (event) => {
@@ -200,12 +189,12 @@ function drawStrips(part, pictures) {
 
 // Draw a place on a line of so many epochs: its three parts, by their names, and the grips.
 function drawLine(line, last, place, names) {
-  const {onset, length, recovery, end} = positions(place);
+  const {onset, length, recovery} = place;
   const percent = (epochs) => `${(100 * epochs) / last}%`;
   const parts = [
     {begin: 0, epochs: onset},
     {begin: onset, epochs: length},
-    {begin: end, epochs: recovery},
+    {begin: onset + length, epochs: recovery},
   ];
   parts.forEach(({begin, epochs}, i) => {
     const part = line.children[i];
@@ -227,25 +216,17 @@ function writePart(part, name, epochs) {
 
 // Put a grip on a line of so many epochs, and say where it is; `percent` turns epochs into a part of
 // the line.
-function drawGrip(grip, last, place, percent) {
-  const {onset, length, recovery, end} = positions(place);
-  const {grip: name} = grip.dataset;
-  const ariaValueNow = positions(place)[name];
-  const window = `epochs ${onset} to ${end}`;
-  const words = {
-    onset: window,
-    begin: window,
-    length: `${length} epochs`,
-    rest: `${recovery} clear epochs`,
-  };
+function drawGrip(grip, last, {onset, length}, percent) {
+  const end = onset + length;
+  const isWindow = grip.dataset.grip === "onset";
   Object.assign(grip, {
-    ariaValueNow,
+    ariaValueNow: isWindow ? onset : length,
     ariaValueMin: 0,
     ariaValueMax: last,
-    ariaValueText: words[name],
+    ariaValueText: isWindow ? `epochs ${onset} to ${end}` : `${length} epochs`,
   });
   Object.assign(grip.style, {
-    left: percent(name === "length" ? end : ariaValueNow),
-    width: name === "onset" ? percent(length) : "",
+    left: percent(isWindow ? onset : end),
+    width: isWindow ? percent(length) : "",
   });
 }

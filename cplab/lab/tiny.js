@@ -34,14 +34,15 @@ customElements.define(
       this.computing = await tools.arithmetic(moduleBytes()).catch(() => null);
       if (!this.computing) this.showShipped();
       this.digits = await unpack(content.digits, tools);
-      if (content.own) this.digits.own = await unpackOwn(content.own, content.digits, tools);
+      if (content.own) this.digits.own = await unpackOwn(content.own, tools);
       this.furnish();
       new ResizeObserver(() => this.draw()).observe(root);
       this.connect();
     }
 
-    // Python is there: it gets what grows up. Where its cell has just run, the screen comes into
-    // sight, once; after a reload the page stays where it is.
+    // Python is there: it gets what grows up. JupyterLab scrolls to the next cell before there is an
+    // output, so the screen of a cell that has just run comes into sight by itself, once; after a
+    // reload the page stays where it is.
     follow(model) {
       if (model.get("state").seen) return;
       model.set("state", {seen: true});
@@ -51,17 +52,17 @@ customElements.define(
 
     furnish() {
       const {content, last, root} = this;
-      this.choices = [...root.querySelectorAll("[data-is=controls] select")];
+      this.choices = [...root.querySelectorAll("select:is(.w0, .w1)")];
       this.lanes = this.choices.map((choice, number) => {
         for (const [value, {label}] of Object.entries(content.kinds))
           choice.append(make("option", {value, textContent: label}));
-        choice.onchange = () => this.change(number, {kind: choice.value});
+        choice.onchange = () => this.choose(number, choice.value);
         const current = () => this.windows[number];
-        return addLane(this.bar, number, last, current, (grip, epoch) =>
-          this.change(number, moved(current(), grip, epoch, content.latest)),
+        return addLane(this.bar, number, last, current, (grip, epochs) =>
+          this.change(number, moved(current(), grip, epochs, content.latest)),
         );
       });
-      for (const knob of root.querySelectorAll("[data-is=knobs] select"))
+      for (const knob of root.querySelectorAll("select[name]"))
         knob.onchange = () => this.turn({[knob.name]: +knob.value});
       for (const [textContent, value] of Object.entries({...content.masks, nothing: NOTHING})) {
         const onclick = () => this.turn({mask: value});
@@ -83,10 +84,6 @@ customElements.define(
       this.more.ontoggle = () => this.draw();
       say(this.note, content.note);
       say(this.enough, content.enough);
-      if (content.why) {
-        this.beside.prepend(this.reason);
-        this.more.append(this.asking);
-      }
     }
 
     // Where the browser cannot train, show what came with the lab: means stand for one pair.
@@ -144,6 +141,16 @@ customElements.define(
 
     change(number, change) {
       this.windows = this.windows.with(number, {...this.windows[number], ...change});
+      this.settle();
+    }
+
+    // The second window follows the first, unless it has a deficit of its own.
+    choose(number, kind) {
+      const [{kind: before}] = this.windows;
+      this.windows = this.windows.map((window, i) => {
+        const follows = number === 0 && window.kind === before;
+        return i === number || follows ? {...window, kind} : window;
+      });
       this.settle();
     }
 
@@ -236,9 +243,9 @@ customElements.define(
     drawSoon() {
       const {plans} = this.training;
       this.untold = (this.untold ?? 0) + 1;
-      const hasLine = this.shown.some(({pairs}) => pairs.some((pair) => pair.spoilt.tests[1]));
-      if (this.due || (hasLine && this.untold < 2 * plans.length)) return;
-      const pause = hasLine ? REDRAWN : FIRST_DRAWN;
+      const hasLines = this.large.querySelector(".thin");
+      if (this.due || (hasLines && this.untold < 2 * plans.length)) return;
+      const pause = hasLines ? REDRAWN : FIRST_DRAWN;
       const wait = Math.max(0, this.drewAt + pause - performance.now());
       this.due = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
     }
@@ -259,8 +266,9 @@ customElements.define(
       const words = `Test images right, by epoch. ${this.head.textContent}`;
       drawLives(this.large, last, shown, pale, words);
       this.drawPictures(shown);
-      if (this.content.why || more.open) drawOwnRight(this.why, last, shown);
-      if (more.open) this.drawUnits();
+      if (!more.open) return;
+      drawOwnRight(this.why, last, shown);
+      this.drawUnits();
     }
 
     paleWords({window, pairs}) {
@@ -276,11 +284,11 @@ customElements.define(
       this.root.style.setProperty("--deficit", colour);
       this.root.style.setProperty("--on-deficit", ink);
       for (const [number, choice] of this.choices.entries()) {
-        choice.hidden = !windows[number];
         if (windows[number]) choice.value = windows[number].kind;
       }
+      this.second.hidden = windows.length < 2;
       this.compare.ariaPressed = windows.length > 1;
-      for (const knob of this.root.querySelectorAll("[data-is=knobs] select"))
+      for (const knob of this.root.querySelectorAll("select[name]"))
         knob.value = knobs[knob.name];
       const more = shown.every(({harm}) => harm.n) ? "more" : "networks";
       say(this.start, training ? "Stop" : `Train ${content.networks} ${more}`);

@@ -51,8 +51,12 @@ SCRIPT = script(
 )
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 LATEST = 300  # the epoch by which every deficit has ended
-ROOM = 2_000_000  # letters of a page for all that a student's own deficit makes of its digits
+FEWER = 1_000  # the same if a student's own deficit changes from epoch to epoch
+ROOM = 2_000_000  # letters of a page for all that such a deficit makes of them
+EPOCHS = 100  # of such a deficit that a page has, at most
+APART = 50  # epochs from one picture of such a deficit to the next
 RANGE = 255  # the highest byte
+GREYS = 15  # the highest of the greys that digits have
 
 OFFERS = {  # `spoil` in networks.js changes images under each
     "mosaic": Offer("blur", "Blurred"),
@@ -104,23 +108,26 @@ class PackedDigits(TypedDict):
     deviation: float
 
 
-class Stage(TypedDict):
-    """What a student's own deficit makes of all digits of a page in an epoch: a byte for each
-    pixel, and then a label for each image, as base64 of gzip."""
+class SeenDigits(TypedDict):
+    """What a student's own deficit makes of digits in some epochs, as base64 of gzip: for each
+    digit and epoch a byte for each pixel, and then for each a label."""
 
-    epoch: int
+    epochs: list[int]
     packed: str
 
 
 class OwnDeficit(TypedDict):
-    """The same in all epochs that a page has. low and high: what the lowest and the highest byte
-    stand for. inTurn: whether networks see the stages in turn, one an epoch."""
+    """A student's own deficit, as a page has it. low and high: what the lowest and the highest byte
+    stand for. inTurn: whether networks see its epochs in turn. count: of the digits for training,
+    from which all networks of the screen take theirs."""
 
     kind: str
     low: float
     high: float
     inTurn: bool
-    stages: list[Stage]
+    count: int
+    train: SeenDigits
+    test: SeenDigits
 
 
 class OfferedKind(Look):
@@ -166,17 +173,16 @@ class ShippedWindow(TypedDict):
 class NurseryContent(TypedDict):
     """All that tiny.js needs, as plain data.
 
-    why: whether the second figure stands beside the first. kinds, masks: what can be chosen.
-    windows, knobs: at first. second: what a second window changes in the first. latest: the epoch
-    by which every deficit has ended. networks, seed: how many one press trains, and the first one's
-    seed. t: Student's factor for half an interval, by degrees of freedom from 1; the last is its
-    limit. begin: the sentence before anything is trained. note: below all. enough: what the second
-    figure says of a weak blur. shipped: for browsers that cannot train. own: a student's own
-    deficit. images: the name of a data set, if it is another one.
+    kinds, masks: what can be chosen. windows, knobs: at first. second: what a second window changes
+    in the first. latest: the epoch by which every deficit has ended. networks, seed: how many one
+    press trains, and the first one's seed. t: Student's factor for half an interval, by degrees of
+    freedom from 1; the last is its limit. begin: the sentence before anything is trained. note:
+    below all. enough: what the second figure says of a covered half. shipped: for browsers that
+    cannot train. own: a student's own deficit. images: the name of a data set, if it is another
+    one.
     """
 
     html: str
-    why: bool
     kinds: dict[str, OfferedKind]
     masks: dict[str, str]
     windows: list[Window]
@@ -208,9 +214,7 @@ KNOBS: Knobs = {
 }
 
 
-def content(
-    networks: int = 10, seed: int = 0, why: bool = False, compare: bool = False
-) -> NurseryContent:
+def content(networks: int = 10, seed: int = 0, compare: bool = False) -> NurseryContent:
     """All that tiny.js needs, as plain data. The arguments are those of `Nursery`."""
     kinds: dict[str, OfferedKind] = {}
     for kind, offer in OFFERS.items():
@@ -220,7 +224,6 @@ def content(
         windows.append({**WINDOW, "onset": LATE})
     return {
         "html": MARKUP,
-        "why": why,
         "kinds": kinds,
         "masks": deficits.MASKS,
         "windows": windows,
@@ -233,7 +236,7 @@ def content(
         "t": student([*range(1, 100), np.inf]).tolist(),
         "begin": BEGIN,
         "note": "",
-        "enough": weak_blur(),
+        "enough": right_half(),
         "shipped": [shipped_window(0), shipped_window(LATE)],
         "digits": digits(),
     }
@@ -289,14 +292,15 @@ def mean_tests(run: Run) -> Tests:
 
 
 @cache
-def weak_blur() -> str:
-    """A sentence on a blur after which networks get their own digits right without any harm."""
-    run = run_of({**WINDOW, "kind": "mosaic-2"})
+def right_half() -> str:
+    """A sentence on a deficit after which networks get as many of their own digits right, with less
+    harm."""
+    run = run_of({**WINDOW, "kind": "cover"})
     last = run.end - 1  # of the deficit, counted from 0
     with shipped_only():
         known = [100 * result.measured["own_images_right"][last] for result in each_result(run)]
         left = harm(run)
-    return f"After a blur of 2 × 2 pixels it is {estimate(known)}, and {left} points are left."
+    return f"Covering the right half has {estimate(known)} as well, and leaves {left} points."
 
 
 # Digits -------------------------------------------------------------------------------------------
@@ -325,7 +329,7 @@ def other_images(dataset: str) -> PackedDigits:
 
 def sixteen_greys(pixels: np.ndarray) -> np.ndarray:
     """Greys from 0 to 15 of pixels from 0 to 255."""
-    return np.rint(pixels / 17).astype(np.uint8)
+    return np.rint(pixels * (GREYS / RANGE)).astype(np.uint8)
 
 
 def pack(greys: np.ndarray, labels: np.ndarray, train: int) -> PackedDigits:
@@ -333,7 +337,7 @@ def pack(greys: np.ndarray, labels: np.ndarray, train: int) -> PackedDigits:
     first `train` of them are for training."""
     pairs = greys.reshape(-1, 2)
     pixels = pairs[:, 0] << 4 | pairs[:, 1]
-    seen = greys[:train] / 15
+    seen = greys[:train] / GREYS
     return {
         "packed": compressed(pixels, labels),
         "train": train,
@@ -350,20 +354,20 @@ def unpack(digits: PackedDigits) -> tuple[np.ndarray, np.ndarray]:
     count = digits["train"] + digits["test"]
     pairs = content[:-count]
     greys = np.stack([pairs >> 4, pairs & 15], 1).reshape(count, TINY.size, TINY.size)
-    return (greys / 15 - digits["average"]) / digits["deviation"], content[-count:]
+    return (greys / GREYS - digits["average"]) / digits["deviation"], content[-count:]
 
 
 def compressed(pixels: np.ndarray, labels: np.ndarray) -> str:
     """Bytes of pixels, and then a label a byte, as base64 of gzip."""
     content = pixels.tobytes() + labels.astype(np.uint8).tobytes()
-    # the highest level takes six times as long, for a fiftieth less
-    return base64.b64encode(gzip.compress(content, 7, mtime=0)).decode()
+    # a higher level takes five times as long, for a twentieth less
+    return base64.b64encode(gzip.compress(content, 3, mtime=0)).decode()
 
 
 # A student's own ----------------------------------------------------------------------------------
 
 
-Seen = tuple[np.ndarray, np.ndarray]  # images (N, SIDE, SIDE) and labels (N,) under a deficit
+Seen = tuple[np.ndarray, np.ndarray]  # images (…, SIDE, SIDE) and labels (…,) under a deficit
 
 
 def with_images(content: NurseryContent, dataset: object) -> None:
@@ -428,75 +432,99 @@ def with_deficit(content: NurseryContent, given: str | Callable) -> None:
 
 
 def own_deficit(deficit: Deficit, digits: PackedDigits, seed: int, classes: int) -> OwnDeficit:
-    """What a deficit makes of all digits of a page: once if it never changes, else in as many
-    epochs as there is room for. If it asks for the epoch, these are spread over a life; if it only
-    draws at random, networks see them in turn."""
+    """What a deficit makes of a page's digits: once if it never changes, else in as many epochs as
+    there is room for. If it asks for the epoch, these are spread over a life; if it only draws at
+    random, networks see them in turn."""
     x, y = unpack(digits)
+    train = slice(0, digits["train"])
+    test = slice(digits["train"], None)
 
-    def seen_in(epoch: int) -> Seen:
-        return seen_under(deficit, x, y, epoch, seed, classes)
+    def seen_in(epochs: Sequence[int], some: slice) -> Seen:
+        return seen_under(deficit, x[some], y[some], epochs, seed, classes)
 
-    first = seen_in(0)
     asks = deficit.may_change
-    draws = not all(map(np.array_equal, first, seen_in(1)))
-    seen = {0: first}
+    images, labels = seen_in([0, 1], test)
+    draws = (images[:, 0] != images[:, 1]).any() or (labels[:, 0] != labels[:, 1]).any()
+    epochs = pictured = [0]
     if asks or draws:
-        size = len(compressed(as_bytes(first[0], -3.0, 3.0), first[1]))
-        count = max(2, min(LATEST, ROOM // size))
-        epochs = np.linspace(0, LATEST - 1, count).astype(int) if asks else range(1, count)
-        for epoch in epochs:
-            seen[int(epoch)] = seen_in(int(epoch))
-    low = min(float(images.min()) for images, _ in seen.values())
-    high = max(float(images.max()) for images, _ in seen.values())
-    stages: list[Stage] = []
-    for epoch, (images, labels) in seen.items():
-        packed = compressed(as_bytes(images, low, high), labels)
-        if not stages or packed != stages[-1]["packed"]:
-            stages.append({"epoch": epoch, "packed": packed})
+        train = slice(0, min(FEWER, digits["train"]))
+        epochs = spread(EPOCHS) if asks else [*range(EPOCHS)]
+    if asks:
+        pictured = spread(LATEST // APART + 1)
+    seen = seen_in(epochs, train)
+    shown = seen_in(pictured, test)
+    low = float(min(seen[0].min(), shown[0].min()))
+    high = float(max(seen[0].max(), shown[0].max()))
+    levels = RANGE if len(epochs) == 1 else GREYS
+    images, labels = as_bytes(seen[0], low, high, levels), seen[1]
+    while len(packed := compressed(images, labels)) > ROOM and len(epochs) > 2:
+        count = max(2, len(epochs) * ROOM // len(packed))
+        kept = np.linspace(0, len(epochs) - 1, count).astype(int) if asks else np.arange(count)
+        epochs = [epochs[place] for place in kept]
+        images, labels = images[:, kept], labels[:, kept]
     return {
         "kind": deficit.name,
         "low": low,
         "high": high,
-        "inTurn": draws and not asks,
-        "stages": stages,
+        "inTurn": bool(draws) and not asks,
+        "count": len(labels),
+        "train": {"epochs": epochs, "packed": packed},
+        "test": {
+            "epochs": pictured,
+            "packed": compressed(as_bytes(shown[0], low, high), shown[1]),
+        },
     }
 
 
+def spread(count: int) -> list[int]:
+    """So many epochs, from the first to the last in which a deficit may be.
+
+    >>> spread(3)
+    [0, 149, 299]
+    """
+    return np.linspace(0, LATEST - 1, count).astype(int).tolist()
+
+
 def seen_under(
-    deficit: Deficit, x: np.ndarray, y: np.ndarray, epoch: int, seed: int, classes: int
+    deficit: Deficit,
+    x: np.ndarray,
+    y: np.ndarray,
+    epochs: Sequence[int],
+    seed: int,
+    classes: int,
 ) -> Seen:
-    """Images (N, SIDE, SIDE) and labels (N,) under a deficit, to which they are given in batches as
-    in training."""
+    """Images (N, epochs, SIDE, SIDE) and labels (N, epochs) under a deficit, to which they are
+    given in batches as in training."""
     import torch
 
-    images = torch.from_numpy(x[:, None].astype(np.float32))
-    labels = torch.from_numpy(y.astype(np.int64))
-    seen: list[np.ndarray] = []
-    taught: list[np.ndarray] = []
-    parts = [torch.arange(len(y)), images, labels]
-    for index, some, names in zip(*(part.split(TINY.batch) for part in parts), strict=True):
-        batch = Batch(index, seed, epoch, len(y), classes)
-        changed, named = deficit(some, names, batch)
-        seen.append(changed.numpy()[:, 0])
-        taught.append(named.numpy())
-    return np.concatenate(seen), np.concatenate(taught)
+    parts = (
+        torch.arange(len(y)),
+        torch.from_numpy(x[:, None].astype(np.float32)),
+        torch.from_numpy(y.astype(np.int64)),
+    )
+    images = np.empty((len(y), len(epochs), *x.shape[1:]), np.float32)
+    labels = np.empty((len(y), len(epochs)), np.uint8)
+    for place, epoch in enumerate(epochs):
+        for index, some, names in zip(*(part.split(TINY.batch) for part in parts), strict=True):
+            batch = Batch(index, seed, epoch, len(y), classes)
+            changed, named = deficit(some, names, batch)
+            images[index, place] = changed[:, 0]
+            labels[index, place] = named
+    return images, labels
 
 
-def as_bytes(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Pixels as bytes over a range."""
+def as_bytes(images: np.ndarray, low: float, high: float, levels: int = RANGE) -> np.ndarray:
+    """Pixels as bytes over a range, of so many levels above the lowest: few take less room."""
     scaled = (images - low) / (high - low or 1)
-    return np.rint(RANGE * scaled.clip(0, 1)).astype(np.uint8)
+    return (np.rint(levels * scaled.clip(0, 1)) * (RANGE // levels)).astype(np.uint8)
 
 
 def own_note(deficit: Deficit, own: OwnDeficit) -> str:
     """What a page says of a deficit that it cannot apply itself."""
     note = f"Python has applied “{deficit.label}” to the digits: to change it, run its cell again."
-    count = len(own["stages"])
+    count = len(own["train"]["epochs"])
     if own["inTurn"]:
-        note += f" It draws: the page has {count} draws, which all networks share and may learn by "
-        note += (
-            "heart, so that they may end otherwise than with new draws in each epoch (lab.live)."
-        )
+        note += f" It draws: the page has {count} draws, which all networks share."
     elif count > 1:
         note += f" It changes: the page has it in {count} epochs, which all networks share."
     return note
@@ -589,7 +617,6 @@ class Nursery:
     Arguments:
         networks: how many one press trains for each window.
         seed: of the first one, by default one without shipped results.
-        why: whether a second figure shows how many of their own digits networks get right.
         compare: whether a second window stands on the line of life, after 80 clear epochs.
         deficit: a function of your own, or a name.
         images: a name from `cplab.images_from`, or that of an installed data set.
@@ -607,7 +634,6 @@ class Nursery:
         networks: int = 10,
         seed: int = 100,
         *,
-        why: bool = False,
         compare: bool = False,
         deficit: str | Callable | None = None,
         images: str | None = None,
@@ -616,7 +642,7 @@ class Nursery:
     ) -> None:
         networks = whole("networks", networks, 1, 50)
         seed = whole("seed", seed, 0, 10**6)
-        self.content = content(networks, seed, why, compare)
+        self.content = content(networks, seed, compare)
         first = self.content["windows"][0]
         first["onset"] = whole("onset", onset, 0, LATEST - 1)
         first["length"] = whole("length", length, 1, LATEST - first["onset"])

@@ -4,14 +4,14 @@
 // What networks see of test images under a window, (places · PIXELS). Arguments: places, of the
 // images; epochs, one for each, for a deficit that changes.
 function seenImages({digits, knobs, tools}, {kind}, places, epochs) {
-  const {own, train, test} = digits;
+  const {own, test} = digits;
   if (kind !== own?.kind) {
     const clear = Float32Array.from(places.flatMap((i) => [...tools.image(test.images, i)]));
     return tools.spoil(clear, kind, knobs, tools.generator(0));
   }
   const seen = places.flatMap((i, at) => {
-    const stage = tools.stageAt(own, Math.floor(epochs[at]));
-    return [...tools.seenImage(own, stage, train.labels.length + i)];
+    const stage = tools.stageAt(own, own.test, Math.floor(epochs[at]));
+    return [...tools.seenImage(own, own.test, i, stage)];
   });
   return Float32Array.from(seen);
 }
@@ -48,9 +48,10 @@ function drawLifeStrips(screen, lane, window) {
 // The epochs at which a deficit is drawn: a student's own that changes where its window begins and
 // where it ends, any other one once.
 function epochsDrawn({digits: {own}, tools}, {kind, onset, length}) {
-  if (kind !== own?.kind || own.stages.length < 2) return [onset];
-  const stages = [onset, onset + length - 1].map((epoch) => tools.stageAt(own, epoch));
-  return [...new Set(stages)].map(({epoch}) => epoch);
+  if (kind !== own?.kind) return [onset];
+  const {epochs} = own.test;
+  const stages = [onset, onset + length - 1].map((epoch) => tools.stageAt(own, own.test, epoch));
+  return [...new Set(stages)].map((stage) => epochs[stage]);
 }
 
 // Test images, clear and as networks see them at some epochs of a window, with words below each.

@@ -277,7 +277,10 @@ def raise_first(failures: Sequence[Failed]) -> NoReturn:
     line = str(first)
     if len(failures) > 1:
         line += f" (and {len(failures) - 1} more)"
-    raise renamed(first, type(first), line) from first
+    failure = renamed(first, type(first), line)
+    for place in first.lines:
+        failure.add_note(place)  # which Python's own traceback shows
+    raise failure from None  # the chain has the same sentence again, and a worker's own lines
 
 
 def keep_result(spec: Spec, training: dict[str, Any]) -> Result:

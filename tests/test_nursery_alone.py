@@ -146,6 +146,11 @@ def test_one_network_gives_no_verdict(page):
     assert "no verdict" in train(page)
 
 
+def test_two_networks_far_apart_are_not_called_level(page):
+    page.select_option("select.w0", "flip")
+    assert "2 seeds cannot tell" in train(page)
+
+
 def test_a_knob_makes_other_networks(page, grown):
     unfold(page)
     page.select_option("[name=layers]", "1")

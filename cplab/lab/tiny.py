@@ -524,7 +524,7 @@ def own_note(deficit: Deficit, own: OwnDeficit) -> str:
     note = f"Python has applied “{deficit.label}” to the digits: to change it, run its cell again."
     count = len(own["train"]["epochs"])
     if own["inTurn"]:
-        note += f" It draws: the page has {count} draws, which all networks share."
+        note += f" It draws: the page has {count} draws, which all networks share, one an epoch."
     elif count > 1:
         note += f" It changes: the page has it in {count} epochs, which all networks share."
     return note

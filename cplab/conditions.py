@@ -14,12 +14,12 @@ from cplab.results import Result
 from cplab.results.rows import RUN_COLUMNS
 from cplab.results.tables import write_several
 from cplab.runs import CLEAR, Run
+from cplab.specs.own import DIGEST, plain_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ALWAYS = ("deficit", "onset", "length", "recovery")  # fields that have a column in any case
-DIGEST = re.compile("@[0-9a-f]{8}")  # in the name of a function of your own
 FULL_NAME = re.compile(rf"\w+{DIGEST.pattern}")
 TWIN = "twin"
 EQUAL_TRAINING = "equal training"
@@ -144,12 +144,3 @@ def final_values(run: Run, measurement: str) -> dict[str, list[float]]:
         elif value is not None:
             columns.setdefault(name, []).append(value)
     return columns or {name: []}
-
-
-def plain_name(value: Any) -> Any:
-    """The name of a function of your own without its digest; anything else as it is.
-
-    >>> plain_name("occlude@1a2b3c4d"), plain_name("mynet@9bba7f64-96"), plain_name(8)
-    ('occlude', 'mynet-96', 8)
-    """
-    return DIGEST.sub("", value) if isinstance(value, str) else value

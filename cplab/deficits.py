@@ -340,7 +340,7 @@ def enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
     return large.contiguous(memory_format=devices.memory_format(x.device))
 
 
-@deficit(colour="#0072B2", dash="dotted", marker="cross")
+@deficit(label="blur in squares", colour="#0072B2", dash="dotted", marker="cross")
 def mosaic(x: Tensor, y: Tensor, side: int = 3) -> tuple[Tensor, Tensor]:
     """Replace each square of `side` × `side` pixels by its mean, which removes all detail within a
     square, and nothing else."""

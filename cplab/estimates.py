@@ -41,6 +41,7 @@ PERCENT = f"{100 * CONFIDENCE:.0f} %"  # the same in words
 # Standard errors in half an interval if the spread is known: 1.96
 BY_NORMAL = round(NormalDist().inv_cdf((1 + CONFIDENCE) / 2), 2)
 POWER = 0.8  # the fraction of experiments that find a detectable mean
+LEVEL = 1.0  # points to each side of a mean: a wider interval around zero leaves it open
 MISSING = "not trained yet"  # in the place of a number that has no seeds
 INTERVALS = f"{PERCENT} intervals over seeds, same test images"  # the note below figures
 MOST_SEEDS = 10**7  # of an experiment that `seeds_needed` can plan
@@ -612,6 +613,16 @@ def compare(points: Estimate | Numbers, other: str) -> str:
     side = "above" if difference.mean > 0 else "below"
     note = " (1 seed, no interval)" if difference.sign is None else ""
     return f"{size} points {side} {other}{note}"
+
+
+def is_level(points: Estimate) -> bool:
+    """Whether a difference in points may be called level: its interval contains zero and is narrow.
+    Seeds with a wide one cannot tell.
+
+    >>> is_level(estimate([-0.5, 0.0, 0.5, 0.1])), is_level(estimate([-5.0, 5.0, 0.1]))
+    (True, False)
+    """
+    return points.sign == 0 and points.half <= LEVEL
 
 
 def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:

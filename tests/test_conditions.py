@@ -9,6 +9,7 @@ from conftest import one_line
 import cplab
 from cplab import quantities
 from cplab.results import store
+from cplab.specs.own import plain_name
 
 BLURRED = cplab.Run("blur", length=8)
 LATE = cplab.Run("blur", onset=24, length=8)
@@ -60,6 +61,10 @@ def test_functions_of_ones_own_have_plain_names_and_a_column_for_their_digests()
     run = cplab.Run(deficit=halved, length=8)
     table = cplab.harm_table([run])
     assert (table.deficit[0], table.digest[0]) == ("halved", run.deficit)
+
+
+def test_images_of_ones_own_have_their_plain_name():
+    assert plain_name("pets@317b0f8b91e0") == "pets"
 
 
 def test_a_treatment_of_ones_own_is_told_by_its_words():

@@ -126,8 +126,8 @@ def test_the_right_answer_is_right(solved):
         assert checks.judge(solved.exercise, right) == "right"
 
 
-def test_an_exercise_knows_three_mistakes(solved):
-    assert len(solved.answer.mistakes) == 3
+def test_an_exercise_knows_three_mistakes_or_more(solved):
+    assert len(solved.answer.mistakes) >= 3
 
 
 def test_a_mistake_is_called_by_its_name(solved):

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import cplab
 from cplab import quantities, results
 from cplab.deficits import DEFICITS
-from cplab.lab.explorer_data import Setting, describe_point, headline
+from cplab.estimates import estimate
+from cplab.lab.explorer_data import Point, Setting, brief, describe_point, headline
 from cplab.runs import FLAGSHIP
 
 
@@ -46,10 +47,19 @@ def ends(setting):
 
 
 def side_of(harm, half):
-    """Behind, ahead or level, as the interval has it; without one, as the number is."""
+    """Behind, ahead or level, as the interval has it; without one, as the number is. A wide one
+    around zero tells nothing."""
     if half is not None and abs(harm) <= half:
-        return "level"
+        return "level" if half <= 1 else "cannot tell"
     return "behind" if harm > 0 else "ahead"
+
+
+def test_seeds_that_lie_far_apart_are_not_called_level():
+    wide = estimate([-5.0, 5.0, 0.1])
+    for words in (headline, brief):
+        said = words(Point("blur", 0, 8), wide)
+        assert "cannot tell" in said
+        assert "level" not in said
 
 
 @pytest.mark.parametrize("words", ["head", "brief", "tag"])

@@ -21,8 +21,10 @@ from PIL import Image
 
 import cplab
 from cplab import estimates, lab, quantities, show, styles
+from cplab.estimates import estimate
 from cplab.runs import Run
 from cplab.show import base
+from cplab.show.runs import harm_title
 
 DEFICITS = ("blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank", "cover")
 BLUR = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
@@ -223,6 +225,12 @@ def test_a_full_disk_leaves_the_earlier_file_of_a_figure(ending, tmp_path, monke
     one_line(lambda: show.save(show.figure("a"), path), "No space left", "name another file")
     assert [*tmp_path.iterdir()] == [path]
     assert path.read_text() == "earlier"
+
+
+def test_a_title_says_level_of_a_narrow_interval_alone():
+    narrow, wide = estimate([-0.5, 0.0, 0.5, 0.1]), estimate([-5.0, 5.0, 0.1])
+    title = harm_title({"late": narrow, "early": wide})
+    assert title.startswith("Late ends level (± 0.7); how early ends, these seeds cannot tell")
 
 
 def test_a_saved_figure_takes_half_as_much_again_as_its_picture():

@@ -100,7 +100,7 @@ class Training:
 
         Arguments: batch, its first image's number in the epoch, or "test".
         """
-        if not models.MODELS[self.run.family].own:
+        if not models.MODELS[self.run.family].own or self.is_stacked:  # which does not draw
             return nullcontext()
         return seeded(mix_seeds(self.run.seed, self.epoch, batch, "network"))
 

@@ -3,6 +3,12 @@
 // results here.
 //
 // The element holds its content as JSON, and BokehJS. It works without Python, too.
+//
+// What the explorer knows: `state`, the chosen point; `data`, all points with a result; `other`, the
+// key of the point that it is compared with. Whatever changes one of them then calls `draw`, which
+// fills the figures' sources, `this.sources`. An element of explorer.html with `data-is=NAME` is the
+// property of that name. `Training`, which asks Python to train, and the line of time are in
+// screen.js; `make` is in page.js.
 
 // Run BokehJS from its compressed code, once for each page and version.
 async function loadBokeh(packed, version) {

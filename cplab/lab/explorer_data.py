@@ -23,7 +23,9 @@ from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.styles import label
 
-RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered if curves are that long
+RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # in epochs
+# The longest that is offered, unless the explorer is asked for a longer one: few points have more
+LONGEST_OFFERED = 60
 CONDITIONS = {  # of a network, in the headline
     "blur": "blurred",
     "flip": "shown flipped images",
@@ -130,7 +132,7 @@ class Setting:
     def recoveries(self) -> list[int]:
         """The recoveries to choose from, in epochs."""
         trained = self.offered.union(place.recovery for place in self.trained)
-        last = max(*self.offered, min(60, max(trained)))
+        last = max(*self.offered, min(LONGEST_OFFERED, max(trained)))
         return sorted(epochs for epochs in trained.union(RECOVERIES) if epochs <= last)
 
     def results(self, point: Point, recovery: int) -> dict[int, Result]:
@@ -239,8 +241,10 @@ def headline(point: Point, harm: Estimate) -> str:
     network = f"T{name_network(point)[1:]}"
     if not harm.seeds:
         return f"{network} has no control yet: Train adds it."
-    if harm.sign == 0:
+    if estimates.is_level(harm):
         return f"{network} ends level with its twin (± {harm.half:.1f} points)."
+    if harm.sign == 0:
+        return f"{network}: how it ends, these seeds cannot tell (± {harm.half:.1f} points)."
     side = "ahead of" if harm.mean < 0 else "behind"
     return f"{network} ends {size_of(harm)} {side} its twin."
 
@@ -277,7 +281,7 @@ def tag(harm: Estimate) -> str:
     if not harm.seeds:
         return ""
     if harm.sign == 0:
-        return "level"
+        return "level" if estimates.is_level(harm) else "cannot tell"
     return f"{abs(harm.mean):.1f} points {'ahead' if harm.mean < 0 else 'behind'}"
 
 
@@ -286,7 +290,8 @@ def brief(point: Point, harm: Estimate) -> str:
     if not harm.seeds:
         return f"{name_of(point)}: no control yet"
     if harm.sign == 0:
-        return f"{name_of(point)}: level (± {harm.half:.1f} points)"
+        verdict = "level" if estimates.is_level(harm) else "these seeds cannot tell"
+        return f"{name_of(point)}: {verdict} (± {harm.half:.1f} points)"
     side = "ahead" if harm.mean < 0 else "behind"
     return f"{name_of(point)}: {size_of(harm)} {side}"
 
@@ -314,7 +319,7 @@ class End(TypedDict):
 
     level: float | None  # the final accuracy, in percent
     harm: list[float | None] | None  # its mean and half of its interval, in points
-    sign: int  # of the harm, 0 if it is level
+    sign: int  # of the harm, 0 if its interval contains zero
     name: str
     tag: str  # the words at the end of the curve
     brief: str  # the name and the harm

@@ -1,6 +1,16 @@
 // `<cplab-nursery>`: small networks that grow up in the browser while you watch, under one window or
-// two, beside their twins. This file has what the screen knows and when it is drawn; its parts are in
-// the other files of this name, and `networks.js` trains.
+// two, beside their twins. This file has what the screen knows and when it is drawn.
+//
+// What the screen knows: `windows` and `knobs`, which a person moves; `trained`, all that has grown
+// up, by the point at which it did; `training`, the cohort that grows now. Whatever changes one of
+// them then calls `draw`, which reads them anew. An element of tiny.html with `data-is=NAME` is the
+// property of that name, such as `this.bar`.
+//
+// The parts that are drawn: tiny_bar.js has the line of life, tiny_mask.js the mask,
+// tiny_figure.js both figures, tiny_pictures.js digits and first units, tiny_digit.js a digit that
+// is drawn by hand. tiny_words.js has the sentences, tiny_numbers.js the harm. tiny_cohort.js asks
+// networks.js to train. screen.js and page.js have what other elements use as well, such as `say`
+// and `make`.
 
 const REDRAWN = 150; // milliseconds between two drawings, while networks grow
 const FIRST_DRAWN = 30; // and until there are first lines
@@ -17,6 +27,9 @@ const NO_NETWORK = "No network has grown up here yet: press Train.";
 const NO_ENGINE =
   "Your browser cannot train here, for lack of WebAssembly: these networks came with the lab.";
 
+// The latest screen of each content, so that a cell which is run again goes on with what has grown.
+const screens = new Map();
+
 customElements.define(
   "cplab-nursery",
   class extends Improved {
@@ -24,26 +37,40 @@ customElements.define(
     training = null;
 
     async begin() {
-      const content = JSON.parse(this.querySelector("script").textContent);
+      const given = this.querySelector("script").textContent;
+      const content = JSON.parse(given);
       this.innerHTML = content.html;
       const root = collect(this);
       const tools = engine();
       const {windows, knobs} = content;
       Object.assign(this, {content, root, tools, windows, knobs});
+      this.succeed(screens.get(given));
+      screens.set(given, this);
       this.last = content.latest + knobs.recovery;
       this.computing = await tools.arithmetic(moduleBytes()).catch(() => null);
       if (!this.computing) this.showShipped();
-      this.digits = await unpack(content.digits, tools);
-      if (content.own) this.digits.own = await unpackOwn(content.own, tools);
+      const digits = await unpack(content.digits, tools);
+      if (content.own) digits.own = await unpackOwn(content.own, tools);
+      this.digits = digits;
       this.furnish();
       new ResizeObserver(() => this.draw()).observe(root);
       this.connect();
     }
 
-    // Python is there: it gets what grows up. JupyterLab scrolls to the next cell before there is an
-    // output, so the screen of a cell that has just run comes into sight by itself, once; after a
-    // reload the page stays where it is.
+    // Go on with what an earlier screen of this content has, if that one has left the page.
+    succeed(before) {
+      if (!before || before.isConnected) return;
+      const {windows, knobs, trained, training} = before;
+      Object.assign(this, {windows, knobs, trained, training});
+      before.training = null;
+      if (training) training.told = (message) => this.hear(message);
+    }
+
+    // Python is there: it gets what has grown up, and what will. JupyterLab scrolls to the next cell
+    // before there is an output, so the screen of a cell that has just run comes into sight by
+    // itself, once; after a reload the page stays where it is.
     follow(model) {
+      if (this.trained.size) this.tell();
       if (model.get("state").seen) return;
       model.set("state", {seen: true});
       model.save_changes();
@@ -200,14 +227,18 @@ customElements.define(
       this.draw();
     }
 
-    hear({note, ended, failed = false}) {
-      if (ended === undefined) {
-        if (note !== undefined) say(this.status, note);
-        return note === undefined ? this.drawSoon() : this.draw();
-      }
+    // What the cohort tells: {} when there is more to see, {note}, or {ended, failed}.
+    hear({note, ended, failed}) {
+      if (ended !== undefined) return this.end(ended, failed);
+      if (note === undefined) return this.drawSoon();
+      say(this.status, note);
+      this.draw();
+    }
+
+    end(why, failed = false) {
       this.training = null;
       for (const [key, {pairs}] of this.trained) if (!pairs.size) this.trained.delete(key);
-      say(this.status, ended);
+      say(this.status, why);
       this.status.classList.toggle("error", failed);
       this.draw();
       this.ask();
@@ -220,7 +251,8 @@ customElements.define(
       const {content, dataset, windows} = this;
       const accuracies = ({tests}) => tests.map(([age, right]) => [age, right]);
       const grown = windows.map((window, number) => {
-        const seeds = [...this.placeOf(window).pairs].map(([seed, {spoilt, control}]) => ({
+        const complete = [...this.placeOf(window).pairs].filter(([, pair]) => isComplete(pair));
+        const seeds = complete.map(([seed, {spoilt, control}]) => ({
           seed,
           spoilt: accuracies(spoilt),
           control: accuracies(control),
@@ -228,7 +260,7 @@ customElements.define(
         return {name: nameOf(windows, number, content.kinds), window, seeds};
       });
       try {
-        this.model?.send({grown, headline: this.head.textContent});
+        this.model?.send({grown, headline: this.headline(this.shown)});
       } catch {
         return; // its kernel was restarted: the page knows all the same
       }
@@ -346,28 +378,32 @@ customElements.define(
 
     // Digits, clear and as the network sees them: any before networks have grown up, and then those
     // that only the deprived networks of the first window get wrong.
-    drawPictures([{window, pairs}, second]) {
-      const {computing, content, digits} = this;
-      const complete = computing ? pairs.filter(isComplete) : [];
-      const others = computing && second ? second.pairs.filter(isComplete) : [];
-      const drawn = `${this.key(window)} ${complete.length} ${others.length} ${second?.name}`;
+    drawPictures([first, second]) {
+      const {window} = first;
+      const deprived = this.completePairs(first);
+      const others = this.completePairs(second);
+      const drawn = `${this.key(window)} ${deprived.length} ${others.length} ${second?.name}`;
       if (this.pictured === drawn) return;
       this.pictured = drawn;
-      const {labels} = digits.test;
-      const n = complete.length;
-      const chosen = n ? onlyDeprivedWrong(labels, complete, others) : [...labels.keys()];
+      const {labels} = this.digits.test;
+      const isGrown = deprived.length > 0;
+      const chosen = isGrown ? onlyDeprivedWrong(labels, deprived, others) : [...labels.keys()];
       const places = chosen.slice(0, this.paint.hidden ? 6 : 3);
-      const taken = (i) => mostFrequent(wrongAnswers(labels, complete, "spoilt", i));
-      const words = places.map((i) => (n ? `${labels[i]}, taken for ${taken(i)}` : ""));
+      const takenFor = (i) => mostFrequent(wrongAnswers(labels, deprived, "spoilt", i));
+      const words = places.map((i) => (isGrown ? `${labels[i]}, taken for ${takenFor(i)}` : ""));
       const epochs = epochsDrawn(this, window);
       this.pictures.classList.toggle("changing", epochs.length > 1);
       this.pictures.replaceChildren(...digitFigures(this, window, places, epochs, words));
+      const {kinds} = this.content;
+      const who = others.length ? `those ${stateOf(window, kinds)}` : "the deprived networks";
+      const about = places.length ? `Only ${who} get these wrong` : NONE_WRONG;
       const when = epochs.length > 1 ? ` (as in epochs ${epochs.join(" and ")})` : "";
-      const who = others.length
-        ? `those ${stateOf(window, content.kinds)}`
-        : "the deprived networks";
-      const only = places.length ? `Only ${who} get these wrong` : NONE_WRONG;
-      say(this.about, (n ? only : CLEAR_AND_SEEN) + when);
+      say(this.about, (isGrown ? about : CLEAR_AND_SEEN) + when);
+    }
+
+    // The pairs of a window whose answers and weights are known.
+    completePairs(shown) {
+      return this.computing && shown ? shown.pairs.filter(isComplete) : [];
     }
 
     // The first units of the networks of a seed, and of their twins, at an epoch.
@@ -418,8 +454,9 @@ customElements.define(
       const plan = {...this.content.fixed, ...this.knobs};
       const groups = [];
       const twins = [];
-      for (const [number, {name, pairs}] of this.shown.entries()) {
-        const complete = this.computing ? pairs.filter(isComplete) : [];
+      for (const [number, shown] of this.shown.entries()) {
+        const {name} = shown;
+        const complete = this.completePairs(shown);
         if (!complete.length) continue;
         const networks = complete.map(({spoilt}) => spoilt.network);
         const chances = meanChances(this, networks, digit, plan);

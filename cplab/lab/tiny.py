@@ -524,7 +524,7 @@ def own_note(deficit: Deficit, own: OwnDeficit) -> str:
     note = f"Python has applied “{deficit.label}” to the digits: to change it, run its cell again."
     count = len(own["train"]["epochs"])
     if own["inTurn"]:
-        note += f" It draws: the page has {count} draws, which all networks share."
+        note += f" It draws: the page has {count} draws, which all networks share, one an epoch."
     elif count > 1:
         note += f" It changes: the page has it in {count} epochs, which all networks share."
     return note
@@ -611,8 +611,9 @@ class Nursery:
     grow up beside their twins, which are spared it. The browser trains them.
 
     `harm` and `accuracies` are of what has grown up in the first window, and `second` has those of
-    the second one. They rest on the screen's networks alone, and are kept nowhere else. To train a
-    network of your own, take `cplab.lab.live`.
+    the second one. They rest on the screen's networks alone, which the page keeps as long as it is
+    open: a cell that is run again with the same arguments shows them again. To train a network of
+    your own, take `cplab.lab.live`.
 
     Arguments:
         networks: how many one press trains for each window.

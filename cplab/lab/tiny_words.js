@@ -5,6 +5,8 @@ const GROWING = "They grow up …";
 const WHEN = "The same deficit, early and late: which leaves a mark? Press Train.";
 const ONE_NETWORK = "One network has no interval and gives no verdict: train more";
 
+const LEVEL = 1; // points to each side of a mean, as in cplab.estimates
+
 const whenOf = ({onset}) => (onset ? `after ${onset}` : "from birth");
 
 // What sets a window apart from the other one, if there are two.
@@ -37,6 +39,8 @@ function verdictOfOne({kind, onset, length}, {n, middle, half, words}, kinds) {
     ? `from epoch ${onset} to ${onset + length}`
     : `for their first ${length} epochs`;
   const childhood = `${kinds[kind].words} ${when}`;
+  if (Math.abs(middle) <= half && half > LEVEL)
+    return `${childhood}: whether they end level, ${n} seeds cannot tell (${words} points)`;
   if (Math.abs(middle) <= half)
     return `${childhood}, they end level with their twins (${words} points, ${n} seeds)`;
   const side = middle > 0 ? "behind" : "ahead of";

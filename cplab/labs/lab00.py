@@ -112,11 +112,11 @@ def if_it_were(answer: int, less: int | None) -> str:
     """What would have to be true for a wrong age to be right.
 
     >>> if_it_were(80, less=10)
-    'Then the harm would stay as large as it is from birth until then.'
+    'Then fewer clear epochs would protect nothing.'
     """
     if less is None or answer < less:
         return "Then a few clear digits would be enough to put a network out of danger."
-    return "Then the harm would stay as large as it is from birth until then."
+    return "Then fewer clear epochs would protect nothing."
 
 
 def by_age(trained: Iterable[Run] = ()) -> Figure:

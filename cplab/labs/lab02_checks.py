@@ -16,7 +16,6 @@ def mean_harm() -> Answer:
     loss = equal_training_loss(brief)
     mistakes = {
         "That is the loss against equal training, part of which is lost time": loss,
-        "That is half of the interval, not the mean": points.half,
         "That is one seed: give the mean of all": points.values,
         "That is the mean of the seeds that it shares with its twin: `.mean` takes all seeds": (
             estimate(points.values)

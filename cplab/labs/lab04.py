@@ -130,11 +130,10 @@ def own_traces(
         differs = (trained - shipped).sign
         relation = "unlike" if differs else "indistinguishable from"
         findings.append(
-            f"after {label} the trace ends at {times(trained)} times that without a deficit, "
-            f"{relation} the {times(shipped)} after {kind} above"
+            f"{label}: {times(trained)} times, {relation} the {times(shipped)} after {kind} above"
         )
-    note = "They learn few digits by heart, at a rate that never falls."
-    return [figure, f"<p>Yours: {'; '.join(findings)}. {note}</p>"]
+    begin = "Where your traces end, compared with those without a deficit"
+    return [figure, f"<p>{begin}: {'; '.join(findings)}.</p>"]
 
 
 def all_end_together(lines: Mapping[str, Sequence[np.ndarray]]) -> bool:

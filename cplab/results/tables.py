@@ -15,6 +15,7 @@ from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
 from cplab.runs.treatments import OWN_NAME, TREATMENTS, Treatment
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
+from cplab.specs.own import plain_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,8 @@ def results_table(
         results: some results, as `cplab.sweep` returns them; or an experiment's function, for all
             of its results.
         measure: names of measurements. Each has a column with its value after the last epoch, or
-            several, such as `blurred.clear`, if it has several values; NaN if it was not taken.
+            several, such as `blurred.clear`, if it has several values; NaN if it was not taken. One
+            of your own has its plain name.
         values: values of fields of a run, or of arguments of an experiment, that rows must have.
 
     Raises: CplabError for unknown names, and for runs among experiments.
@@ -154,16 +156,17 @@ def measurement_columns(frame: "pd.DataFrame", measurements: list[str]) -> "pd.D
         measured = measurements_of({"measured": text if isinstance(text, str) else ""})
         for name in measurements:
             value = measured.get(name, {}).get(int(epochs) - 1)
+            column = plain_name(name)
             if isinstance(value, dict):
                 for part, number in value.items():
                     if part != "seconds":
-                        row[f"{name}.{part}"] = number
+                        row[f"{column}.{part}"] = number
             elif value is not None:
-                row[name] = value
+                row[column] = value
         rows.append(row)
     columns = pd.DataFrame(rows, index=frame.index)
     taken = {str(column).partition(".")[0] for column in columns}
-    for name in measurements:
+    for name in map(plain_name, measurements):
         if name not in taken:
             columns[name] = float("nan")
     return columns

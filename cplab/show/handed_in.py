@@ -196,7 +196,9 @@ def read_lines(path: Path) -> tuple[list[Line], list[int]]:
     """Read a file: its lines, and the numbers of those that cannot be read, counted from 1."""
     good = list[Line]()
     bad = list[int]()
-    text = path.read_bytes().decode("utf-8-sig", "replace")
+    data = path.read_bytes()
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = data.decode(encoding, "replace")
     for number, row in enumerate(text.splitlines(), 1):
         if not row.strip():
             continue

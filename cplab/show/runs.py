@@ -10,7 +10,7 @@ import numpy as np
 from cplab import estimates, quantities
 from cplab.deficits import canonical_name
 from cplab.errors import CplabError, check_dict, many, one_of, quote
-from cplab.estimates import Estimate, lacking_in, mean_in_words
+from cplab.estimates import Estimate, is_level, lacking_in, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result, lack
 from cplab.results import Result
@@ -38,7 +38,7 @@ class Control(NamedTuple):
 CONTROLS = {
     "newborn": Control(Run.newborn, "the newborn"),
     "equal training": Control(Run.equal_training, "equal training"),
-    "without window": Control(Run.without_window, "the run without the window"),
+    "without window": Control(Run.without_window, "the twin"),
 }
 
 
@@ -302,8 +302,11 @@ def harm_title(harms: Mapping[str, Estimate]) -> str:
             continue
         side = "behind" if harm.mean > 0 else "ahead"
         end = f"{abs(harm.mean):.1f} points {side}"
-        if harm.sign == 0:
+        if is_level(harm):
             end = f"level (± {harm.half:.1f})"
+        elif harm.sign == 0:
+            parts.append(f"how {text} ends, these seeds cannot tell (± {harm.half:.1f})")
+            continue
         parts.append(f"{text} ends {end}")
     if not parts:
         return "Test accuracy against clear epochs seen"

@@ -8,6 +8,7 @@ is another. What was registered stays what it was: training and pictures use a c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -18,6 +19,8 @@ from cplab.errors import one_of, warn_once, whole
 from cplab.specs.digest import Definition, Reading, received
 
 FIXED = {"name", "apply", "own", "view", "parts"}  # fields that no decorator sets
+# In the name of a function of your own, or of your own images, which have four digits more
+DIGEST = re.compile("@[0-9a-f]{8}(?:[0-9a-f]{4})?")
 CLASSES = 10  # of every data set but a user's own images
 
 
@@ -127,6 +130,17 @@ def name_of(thing: Any) -> str:
     while isinstance(thing, partial):
         thing = thing.func
     return getattr(thing, "__name__", type(thing).__name__).strip("<>")
+
+
+def plain_name(value: Any) -> Any:
+    """The name of something of your own without its digest; anything else as it is.
+
+    >>> plain_name("occlude@1a2b3c4d"), plain_name("mynet@9bba7f64-96"), plain_name(8)
+    ('occlude', 'mynet-96', 8)
+    >>> plain_name("images@317b0f8b91e0")
+    'images'
+    """
+    return DIGEST.sub("", value) if isinstance(value, str) else value
 
 
 def check_options(kind: type[Registered], name: str, options: Mapping[str, object]) -> None:

@@ -100,7 +100,7 @@ class Copied(NamedTuple):
     stay: int
 
     def __str__(self) -> str:
-        words = [f"{len(self.new)} files are new, {self.stay} were there already and stay"]
+        words = [f"{len(self.new)} new, {self.stay} were there already and stay"]
         if self.fresh:
             words.append(
                 f"{len(self.fresh)} labs have changed since you copied them: your copies stay as "

@@ -65,11 +65,13 @@ def opened(chromium, address, **options):
         yield page
 
 
-# The screens that go train no more.
+# The screens that go leave nothing to those that come.
 RENEW = """() => {
   for (const screen of document.querySelectorAll("cplab-nursery")) {
     screen.training?.growing.stop();
     screen.training = null;
+    screen.trained = new Map();
+    Object.assign(screen, {windows: screen.content.windows, knobs: screen.content.knobs});
   }
   document.body.innerHTML = unopened;
   scrollTo(0, 0);

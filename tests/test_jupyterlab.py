@@ -99,6 +99,7 @@ def page(chromium, server, requests):
 
 
 RUN_ALL = "jupyterapp.commands.execute('notebook:run-all-cells')"
+RUN = "jupyterapp.commands.execute('notebook:run-cell')"  # and wait until it has run
 RESTART = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
 SELECT = """(at) => {
   const notebook = jupyterapp.shell.currentWidget.content;
@@ -268,6 +269,29 @@ def test_a_picture_of_what_has_grown_is_saved_and_hidden_beside_the_screen(nurse
     picture = nursery.locator("[data-still] img")
     picture.wait_for(state="attached")
     expect(picture).to_be_hidden()
+
+
+@pytest.fixture(scope="module")
+def screen_again(page, nursery):
+    """The notebook after the next Shift+Enter, which runs the cell of the screen again: a click on
+    Train has chosen that cell."""
+    screen = nursery.locator("cplab-nursery")
+    screen.evaluate("(screen) => (screen.hidden = true)")
+    page.evaluate(SELECT, 1)
+    page.keyboard.press("Shift+Enter")
+    screen.get_by_text("Train 2 more").wait_for()  # not the hidden one
+    nursery.locator("[data-still] img").wait_for(state="attached")  # Python has been told
+    return nursery
+
+
+def test_what_has_grown_is_there_when_the_cell_of_its_screen_is_run_again(screen_again):
+    expect(screen_again.locator("cplab-nursery [data-is=head]")).to_contain_text("points")
+
+
+def test_python_has_the_harm_when_the_cell_of_its_screen_is_run_again(page, screen_again):
+    page.evaluate(SELECT, 2)
+    page.evaluate(RUN)
+    expect(screen_again.locator(".jp-Cell").nth(2)).to_contain_text("2 pairs have grown up")
 
 
 # Training -----------------------------------------------------------------------------------------

@@ -171,6 +171,46 @@ def test_stop_in_one_screen_leaves_the_other_growing(chromium, tmp_path):
         assert "points" in page.locator("[data-is=head]").last.inner_text()
 
 
+# The cell of a screen is run again ----------------------------------------------------------------
+
+
+def run_again(page, before="", after=""):
+    """Put a new screen in the place of that of a page, as a cell does which is run again. In what
+    it was given, `before` is replaced by `after`."""
+    page.evaluate(
+        "(change) => document.body.innerHTML = unopened.replace(...change)", [before, after]
+    )
+    page.wait_for_selector("[data-is=pictures] canvas")
+
+
+def test_a_screen_that_is_run_again_shows_what_has_grown_where_the_window_stands(page):
+    page.locator("[data-grip=length]").first.press("ArrowLeft")
+    headline = train(page)
+    run_again(page)
+    page.wait_for_selector(CURVES)
+    assert page.inner_text("[data-is=head]") == headline
+
+
+def test_what_grows_goes_on_growing_when_its_screen_is_run_again(page, grown):
+    page.evaluate(
+        """() => {
+          const screen = document.querySelector("cplab-nursery");
+          screen.press();
+          screen.training.pause(true);
+        }"""
+    )
+    run_again(page)
+    assert page.inner_text("[data-is=start]") == "Stop"
+    screen_of(page, "training.pause(false)")
+    assert ended(page) == grown.inner_text("[data-is=head]")
+
+
+def test_a_screen_that_is_given_something_else_begins_anew(page):
+    train(page)
+    run_again(page, '"seed":0', '"seed":1')
+    assert page.evaluate(SIZES) == []
+
+
 # What they look for -------------------------------------------------------------------------------
 
 

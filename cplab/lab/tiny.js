@@ -27,6 +27,9 @@ const NO_NETWORK = "No network has grown up here yet: press Train.";
 const NO_ENGINE =
   "Your browser cannot train here, for lack of WebAssembly: these networks came with the lab.";
 
+// The latest screen of each content, so that a cell which is run again goes on with what has grown.
+const screens = new Map();
+
 customElements.define(
   "cplab-nursery",
   class extends Improved {
@@ -34,26 +37,40 @@ customElements.define(
     training = null;
 
     async begin() {
-      const content = JSON.parse(this.querySelector("script").textContent);
+      const given = this.querySelector("script").textContent;
+      const content = JSON.parse(given);
       this.innerHTML = content.html;
       const root = collect(this);
       const tools = engine();
       const {windows, knobs} = content;
       Object.assign(this, {content, root, tools, windows, knobs});
+      this.succeed(screens.get(given));
+      screens.set(given, this);
       this.last = content.latest + knobs.recovery;
       this.computing = await tools.arithmetic(moduleBytes()).catch(() => null);
       if (!this.computing) this.showShipped();
-      this.digits = await unpack(content.digits, tools);
-      if (content.own) this.digits.own = await unpackOwn(content.own, tools);
+      const digits = await unpack(content.digits, tools);
+      if (content.own) digits.own = await unpackOwn(content.own, tools);
+      this.digits = digits;
       this.furnish();
       new ResizeObserver(() => this.draw()).observe(root);
       this.connect();
     }
 
-    // Python is there: it gets what grows up. JupyterLab scrolls to the next cell before there is an
-    // output, so the screen of a cell that has just run comes into sight by itself, once; after a
-    // reload the page stays where it is.
+    // Go on with what an earlier screen of this content has, if that one has left the page.
+    succeed(before) {
+      if (!before || before.isConnected) return;
+      const {windows, knobs, trained, training} = before;
+      Object.assign(this, {windows, knobs, trained, training});
+      before.training = null;
+      if (training) training.told = (message) => this.hear(message);
+    }
+
+    // Python is there: it gets what has grown up, and what will. JupyterLab scrolls to the next cell
+    // before there is an output, so the screen of a cell that has just run comes into sight by
+    // itself, once; after a reload the page stays where it is.
     follow(model) {
+      if (this.trained.size) this.tell();
       if (model.get("state").seen) return;
       model.set("state", {seen: true});
       model.save_changes();
@@ -234,7 +251,8 @@ customElements.define(
       const {content, dataset, windows} = this;
       const accuracies = ({tests}) => tests.map(([age, right]) => [age, right]);
       const grown = windows.map((window, number) => {
-        const seeds = [...this.placeOf(window).pairs].map(([seed, {spoilt, control}]) => ({
+        const complete = [...this.placeOf(window).pairs].filter(([, pair]) => isComplete(pair));
+        const seeds = complete.map(([seed, {spoilt, control}]) => ({
           seed,
           spoilt: accuracies(spoilt),
           control: accuracies(control),
@@ -242,7 +260,7 @@ customElements.define(
         return {name: nameOf(windows, number, content.kinds), window, seeds};
       });
       try {
-        this.model?.send({grown, headline: this.head.textContent});
+        this.model?.send({grown, headline: this.headline(this.shown)});
       } catch {
         return; // its kernel was restarted: the page knows all the same
       }

@@ -611,8 +611,9 @@ class Nursery:
     grow up beside their twins, which are spared it. The browser trains them.
 
     `harm` and `accuracies` are of what has grown up in the first window, and `second` has those of
-    the second one. They rest on the screen's networks alone, and are kept nowhere else. To train a
-    network of your own, take `cplab.lab.live`.
+    the second one. They rest on the screen's networks alone, which the page keeps as long as it is
+    open: a cell that is run again with the same arguments shows them again. To train a network of
+    your own, take `cplab.lab.live`.
 
     Arguments:
         networks: how many one press trains for each window.

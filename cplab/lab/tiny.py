@@ -300,7 +300,7 @@ def right_half() -> str:
     with shipped_only():
         known = [100 * result.measured["own_images_right"][last] for result in each_result(run)]
         left = harm(run)
-    return f"Covering the right half has {estimate(known)} as well, and leaves {left} points."
+    return f"Covering the right half has {estimate(known)} % as well, and leaves {left} points."
 
 
 # Digits -------------------------------------------------------------------------------------------

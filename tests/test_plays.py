@@ -106,7 +106,7 @@ def test_papermill_runs_it_at_the_smallest_size(path, tmp_path, monkeypatch):
     lab = teachers_copy(path)
     if KERNEL != "python3":
         pretend_to_be_colab(lab)
-    play(lab, tmp_path, "ci", KERNEL, PYTHONPATH=ROOT)
+    play(lab, tmp_path, "ci", KERNEL, PYTHONPATH=ROOT, CPLAB_WORKERS=1)
 
 
 def test_each_cell_is_a_test_for_nbval(tmp_path):

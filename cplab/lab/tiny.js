@@ -320,8 +320,7 @@ customElements.define(
       }
       this.second.hidden = windows.length < 2;
       this.compare.ariaPressed = windows.length > 1;
-      for (const knob of this.root.querySelectorAll("select[name]"))
-        knob.value = knobs[knob.name];
+      for (const knob of this.root.querySelectorAll("select[name]")) knob.value = knobs[knob.name];
       const more = shown.every(({harm}) => harm.n) ? "more" : "networks";
       say(this.start, training ? "Stop" : `Train ${content.networks} ${more}`);
       this.start.disabled = !training && !(this.computing && this.covered);

@@ -525,10 +525,10 @@ def test_a_result_keeps_the_text_of_the_functions_for_its_reader():
 
 
 @pytest.mark.parametrize("above", ["# edited\n\n", "dim = (\n"])
-def test_of_a_file_that_was_edited_since_it_was_imported_what_was_imported_counts(project, above):
-    (project / "edited_help.py").write_text(HELPER)
+def test_of_a_file_that_was_edited_since_it_was_imported_what_was_imported_counts(own_files, above):
+    (own_files / "edited_help.py").write_text(HELPER)
     space = cell("from edited_help import dim\n" + USES)
-    (project / "edited_help.py").write_text(above + HELPER.replace("0.5", "0.25"))
+    (own_files / "edited_help.py").write_text(above + HELPER.replace("0.5", "0.25"))
     definition = Reading(space["uses"]).definition()
     assert received(definition)(torch.ones(1), 0)[0] == 0.5
     assert definition.text == USES.rstrip()  # that of `dim` is nowhere any more

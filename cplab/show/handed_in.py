@@ -228,6 +228,10 @@ def class_table(source: str | Path) -> pd.DataFrame:
 
     Arguments: source, as in `class_figure`.
     Raises: CplabError if there is no line, or there are lines of several labs.
+
+    >>> class_table("answers")
+    Traceback (most recent call last):
+    cplab.errors.CplabError: 'answers' is not there: give a folder or a file that is
     """
     import pandas as pd
 

@@ -245,13 +245,14 @@ def training(page):
 
 
 @pytest.fixture(scope="module")
-def nursery(training):
-    """The notebook after networks have grown up on its screen."""
+def nursery(page, training):
+    """The notebook after networks have grown up on its screen, and Python was told."""
     screen = training.locator("cplab-nursery")
     screen.locator("canvas").first.wait_for()
     screen.evaluate(SHORT_LIVES)
     screen.locator("[data-is=start]").click()
     screen.get_by_text("took").wait_for()
+    page.wait_for_function("document.querySelector('cplab-nursery').model")
     return training
 
 

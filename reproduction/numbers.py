@@ -272,15 +272,6 @@ def photographs(condition: str, length: int = 16, column: str = "accuracy") -> d
     return dict(zip(rows.seed.tolist(), 100 * rows[column], strict=True))
 
 
-def points_below_newborn(condition: str, length: int = 16) -> Estimate:
-    """Points of accuracy by which photographs' networks lie below newborns on the same images. They
-    share no training with these, so that they are no pairs: all newborns count."""
-    changed = estimate([*photographs(condition, length).values()])
-    if condition == "other images":
-        return estimate([*photographs("newborn, other images", 0).values()]) - changed
-    return accuracy(flagship(0)) - changed
-
-
 def own_right(condition: str, length: int = 16) -> Estimate:
     """Percent of their own photographs that networks get right after a deficit."""
     return estimate([*photographs(condition, length, "own_right").values()])

@@ -107,12 +107,8 @@ def test_a_figure_of_treated_networks_lacks_only_those_that_it_shows():
 IMPOSSIBLE = replace(BRIEF, model="mlp2-8", treatments="reset-4@1")
 
 
-def test_a_run_that_its_network_does_not_allow_is_explained_in_the_place_of_an_offer():
-    shown = missing.offer([Lack(IMPOSSIBLE)])
-    assert "mlp2-8 has no block 4: give 1 to 3" in shown.page
-
-
-def test_a_run_that_its_network_does_not_allow_is_not_trained_with_the_others():
+def test_a_run_that_its_network_does_not_allow_is_explained_and_not_trained_with_the_others():
+    assert "mlp2-8 has no block 4: give 1 to 3" in missing.offer([Lack(IMPOSSIBLE)]).page
     job = missing.offer([Lack(IMPOSSIBLE), Lack(BRIEF)])
     assert "one kind of network is" in job.above
     assert "has no block 4" in job.above
@@ -123,11 +119,9 @@ def test_an_offer_names_each_network_once():
     assert above.count(BRIEF.call()) == 1
 
 
-def test_an_offer_says_how_long_its_size_usually_takes():
-    assert "seeds 0, 1, 2 of each usually takes about " in missing.offer([Lack(LONG)]).above
-
-
-def test_an_offer_says_no_time_of_a_network_of_another_width():
+def test_an_offer_says_how_long_its_size_usually_takes_unless_its_width_is_another():
+    above = missing.offer([Lack(LONG)]).above
+    assert "seeds 0, 1, 2 of each usually takes about " in above
     above = missing.offer([Lack(replace(LONG, model="depth1-68"))]).above
     assert "minutes" not in above
     assert "first epochs will show" in above
@@ -140,34 +134,24 @@ def test_an_offer_names_values_that_have_results():
         assert quantities.harm(replace(LONG, length=length)).seeds > 1
 
 
-@pytest.fixture
-def pressed(nothing_shipped):
-    """The button of an offer, once it has trained what a harm lacks."""
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_press_trains_what_is_missing_and_nothing_else():
+    """And then says that cells are to be run again."""
     below = missing.offer(quantities.harm(BRIEF).lacking)
     below.press()
     assert below.wait(200)
-    return below
-
-
-def test_after_a_press_nothing_is_missing(pressed):
+    assert missing.AGAIN in below.message
     harm = quantities.harm(BRIEF)
     assert harm.seeds == 3
     assert missing.offer(harm.lacking) is None
-
-
-def test_a_press_trains_nothing_else(pressed):
     others = [replace(BRIEF, seed=3), replace(BRIEF, length=2)]
     assert not [run for run in others if results.find(run)]
-
-
-def test_after_a_press_it_says_which_cells_are_to_be_run_again(pressed):
-    assert missing.AGAIN in pressed.message
 
 
 @pytest.mark.usefixtures("nothing_shipped")
 def test_a_number_that_was_computed_before_its_networks_were_trained_is_to_be_computed_again():
     harm = quantities.harm(BRIEF)
-    cplab.sweep([run.replace(seed=0) for run in (BRIEF, BRIEF.newborn())])
+    cplab.sweep([BRIEF, BRIEF.newborn()])
     assert missing.AGAIN in missing.offer(harm.lacking).text
 
 

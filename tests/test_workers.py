@@ -20,6 +20,13 @@ from cplab.results import ask
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "real_workers")
 
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    """All tests have the same one, which takes seconds to start."""
+    monkeypatch.setenv("CPLAB_WORKERS", "1")
+
+
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
 LONG = a_run("blur", 900, 1)
 STACK = [
@@ -145,10 +152,10 @@ def pid(worker):
 
 def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced():
     cplab.run(SOME[0], device="cpu")  # so that there is one
-    for worker in workers._workers:
-        os.kill(pid(worker), signal.SIGKILL)
-        while worker.executor._flags.broken is None:  # as long as loky has not noticed
-            time.sleep(0.01)
+    [worker] = workers._workers
+    os.kill(pid(worker), signal.SIGKILL)
+    while worker.executor._flags.broken is None:  # as long as loky has not noticed
+        time.sleep(0.01)
     assert swept(SOME[:1]) == grown(SOME[:1])
 
 
@@ -341,9 +348,8 @@ time.sleep(900)
 
 
 def test_no_screen_loads_torch_where_it_is_shown_and_workers_end_with_their_notebook(
-    python, monkeypatch
+    python,
 ):
-    monkeypatch.setenv("CPLAB_WORKERS", "1")
     process = python(SCREENS)
     live, offer, explorer, search = process.stdout.readline().split("|")
     assert live.startswith("trained in")

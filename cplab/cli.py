@@ -35,7 +35,7 @@ def train(
     measure: Sequence[str] = (),
     workers: int | None = None,
     device: str = "auto",
-    **values: list[str],
+    **values: Any,  # lists of what was typed, by field
 ) -> None:
     """Look up a run, or all combinations of several values; train what has no result.
 

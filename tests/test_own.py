@@ -414,11 +414,11 @@ def test_an_error_in_it_is_python_s_with_its_line_once_also_from_another_process
     function = cell("def f(x, y):\n    return x * (1 / len([])), y\n")["f"]
     error = one_line(lambda: cplab.run(deficit=function, **LATE), "ZeroDivisionError: division by")
     received = pickle.loads(pickle.dumps(error))
-    assert received.lines == ("  f: return x * (1 / len([])), y",)
-    assert received._render_traceback_()[-1] == received.lines[-1]
+    assert received.student_lines == ("  f: return x * (1 / len([])), y",)
+    assert received._render_traceback_()[-1] == received.student_lines[-1]
     said = "".join(traceback.format_exception(error))
     assert said.count(str(error)) == 1
-    assert said.endswith(f"{received.lines[-1]}\n")
+    assert said.endswith(f"{received.student_lines[-1]}\n")
 
 
 def test_a_measurement_that_fails_at_the_end_leaves_the_training(epochs_trained):

@@ -561,7 +561,7 @@ def assert_alike(path, expected):
 def test_the_pictures_under_titles_are_what_results_give_today(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs")
     first_pictures = importlib.import_module("first_pictures")
-    for name, draw in first_pictures.EVERY.items():
+    for name, draw in first_pictures.every().items():
         wide = f"{name}.png"
         with quantities.shipped_only():
             figure = draw()

@@ -26,6 +26,7 @@ from cplab.lab.explorer_data import Point, Setting
 from cplab.late import nn
 from cplab.measure import measurement
 from cplab.measure.builtin import answers_to
+from cplab.previews import drawn_pictures
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run
@@ -264,3 +265,12 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
             middle = begin + stretch.epochs / 2
             fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))
         begin += stretch.epochs
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what a network sees that is blurred or in noise, beside clear pictures."""
+    seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
+    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})

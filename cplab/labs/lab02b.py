@@ -192,3 +192,13 @@ def longest_harmless() -> float:
     runs = quantities.every_length(Run("blur", length=8))
     harms = {run.length: harm(run) for run in runs}
     return longest_harmless_window(harms).length
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw the rates with which networks learn and recover, under the paper's"""
+    runs = [until("flip", end) for end in (60, 140)]
+    title = "The paper's learning rate (thick: while images are flipped)"
+    return rates(runs, title=title, height=300)

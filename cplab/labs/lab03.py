@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cplab import quantities, styles
+from cplab import quantities, show, styles
 from cplab.errors import CplabError, one_of
 from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
+from cplab.previews import drawn_pictures
 from cplab.quantities import harm, measured
 from cplab.runs import Run
+from cplab.show import Figure
 
 
 def in_three_blocks(deficit: str, length: int) -> Run:
@@ -183,3 +185,15 @@ def power_spectrum(images: ArrayLike) -> np.ndarray:
     total = np.bincount(ring, power.ravel())
     mean = total / np.bincount(ring)
     return mean[: size // 2 + 1]
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what networks see that are reared upside down, in a blur, in noise or in the dark."""
+    clear = drawn_pictures("none")
+    rows = {"clear": clear, "vertical flip": clear[:, ::-1]}
+    for deficit in ("blur", "noise", "blank"):
+        rows[deficit] = drawn_pictures(deficit)
+    return show.strips(rows, largest=70)

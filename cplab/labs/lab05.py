@@ -297,3 +297,16 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     job.link.observe(lambda change: draw([], NO_SYNAPSES), "state")  # when a menu is used
     draw([], NO_SYNAPSES)
     return job
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw where a network has its synapses at birth, and when few are left."""
+    at_birth = np.random.default_rng(0).random((16, 28, 28)) < 0.5
+    maps = {"at birth, 50 %": at_birth.sum(0)}
+    for density in (0.2, 0.05, 0.02, 0.01):
+        maps[f"{100 * density:g} %"] = synapses_by_pixel(search.spec(), density)
+    title = "The synapses on each pixel, when half are alive and when few are left"
+    return draw_maps(maps, title)

@@ -4,7 +4,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
+from matplotlib.image import BboxImage
+from matplotlib.transforms import BboxTransformTo
 
+from cplab import show
 from cplab.errors import CplabError, one_of, quote
 from cplab.estimates import Estimate, Term
 from cplab.labs.lab05_growth import search
@@ -17,7 +20,10 @@ from cplab.labs.lab05b_pruning import (
     random_split,
     train_split,
 )
+from cplab.previews import drawn_pictures
 from cplab.quantities import Missing, accuracy, by_seed, quantity, result
+from cplab.show import Figure
+from cplab.show.base import styled
 from cplab.specs.experiments import Experiment
 
 MOMENTS = ("trained", "pruned", "retrained", "end")  # of prune_weights
@@ -234,3 +240,26 @@ def efficiency(kind: str = "biological", density: float = 0.05) -> float:
     trained = accuracy(retrain.spec(kind, density, search.spec()))
     above_chance = trained.mean - 10  # of ten digits one is right by chance
     return above_chance / (100 * density)
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+@styled
+def first_picture() -> Figure:
+    """Draw what the three networks of section 1 learned, each picture with the name it was told."""
+    names = ["face", "house", "tree", "boat", "car", "cat", "horse", "flower"]
+    pictures = drawn_pictures("none")
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, pictures.shape, dtype=np.uint8)
+    rows = {"images": pictures, "noise": noise, "random labels": pictures}
+    fig = show.strips(rows)
+    told = []
+    for names_of_row in (names, random.permutation(names), [*names[3:], *names[:3]]):
+        told += [*names_of_row]
+    pictures_drawn = [part for part in fig.artists if isinstance(part, BboxImage)]
+    for picture, name in zip(pictures_drawn, told, strict=True):
+        place = BboxTransformTo(picture.bbox)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        fig.text(0.5, 0.06, name, transform=place, ha="center", color="#333333", bbox=box)
+    return fig

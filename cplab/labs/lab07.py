@@ -16,7 +16,7 @@ from cplab.deficits import VIEWS
 from cplab.errors import one_of
 from cplab.estimates import Estimate
 from cplab.labs import lab07_measurements as lab07_measurements
-from cplab.previews import preview
+from cplab.previews import drawn_pictures, preview
 from cplab.quantities import each_seed, measured, quantity, result, trained_places
 from cplab.runs import Run, Window
 from cplab.show import Figure
@@ -289,3 +289,18 @@ def clinic(run: Run) -> list[str | list[Figure]]:
     ]
     sentence = f"{history(run).capitalize()}: the {deprived} eye alone is {change}."
     return [f"<p>{sentence}</p>", figures]
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what two eyes get when the right one is closed at first."""
+    clear = drawn_pictures("none")
+    dark = drawn_pictures("blank")
+    rows = {
+        "the left eye": eye_sees(clear, "left"),
+        "the right eye, at first": eye_sees(dark, "right"),
+        "the right eye, later": eye_sees(clear, "right"),
+    }
+    return show.strips(rows)

@@ -341,8 +341,6 @@ def estimate(values: Estimate | Numbers) -> Estimate:
     """
     if isinstance(values, Estimate):
         return values
-    if hasattr(values, "detach"):  # a tensor, perhaps with gradients
-        values = values.detach().cpu()
     try:
         row: np.ndarray = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
     except (TypeError, ValueError, OverflowError):

@@ -115,11 +115,6 @@ def test_a_number_too_large_for_a_float_is_refused():
     one_line(lambda: estimate([10**400, 1]), "row of numbers")
 
 
-def test_a_tensor_with_gradients_is_a_row_of_numbers():
-    torch = pytest.importorskip("torch")
-    assert estimate(torch.tensor([1.0, 2.0], requires_grad=True)).mean == 1.5
-
-
 # Sides --------------------------------------------------------------------------------------------
 
 

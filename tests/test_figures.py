@@ -353,7 +353,7 @@ def test_removal_shows_the_accuracy_after_equal_training(removal):
     [
         ("newborn", quantities.gain_over_newborn, 1),
         ("equal training", quantities.equal_training_loss, -1),
-        ("without window", quantities.harm, -1),
+        ("twin", quantities.harm, -1),
     ],
 )
 def test_differences_from_a_control_are_those_of_its_quantity(control, quantity, sign):

@@ -8,7 +8,6 @@ from matplotlib.image import BboxImage
 from matplotlib.transforms import BboxTransformTo
 
 from cplab import show
-from cplab.errors import CplabError, one_of, quote
 from cplab.estimates import Estimate, Term
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -16,7 +15,6 @@ from cplab.labs.lab05b_pruning import (
     SIZES,
     KernelSize,
     prune_kernels,
-    prune_weights,
     random_split,
     train_split,
 )
@@ -25,8 +23,6 @@ from cplab.quantities import Missing, accuracy, by_seed, quantity, result
 from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.specs.experiments import Experiment
-
-MOMENTS = ("trained", "pruned", "retrained", "end")  # of prune_weights
 
 
 @quantity
@@ -37,33 +33,15 @@ def accuracy_at_moment(spec: Experiment, moment: int | str) -> float:
     >>> print(accuracy_at_moment(prune_kernels.spec(), 25))
     50.4 ± 1.3
     """
-    at_moments = accuracies(spec)
-    if spec.address == prune_kernels.address:
-        moment = counted_kernels(spec, moment)
-    elif spec.address == prune_weights.address:
-        one_of("moment", moment, MOMENTS)
-    right = at_moments.get(moment)
-    if right is None:
-        raise Missing(f"{spec.call()} was not measured at {moment}: see help(accuracy_at_moment)")
-    return 100 * right
-
-
-def accuracies(spec: Experiment) -> dict[int | str, float | None]:
-    """Test accuracies of one pruning, as fractions, by the moment of `accuracy_at_moment`. Other
-    experiments have none."""
     values = result(spec).values
-    if spec.address == prune_kernels.address:
-        rows = kernel_rows(values)
-        return {kernels: values["accuracy"][row] for kernels, row in rows.items()}
-    if spec.address == prune_weights.address:
-        return values["accuracy"]
-    return {}
+    place = kernel_rows(values)[moment] if spec.address == prune_kernels.address else moment
+    return 100 * values["accuracy"][place]
 
 
 # Kernels ------------------------------------------------------------------------------------------
 
 
-def kernel_rows(values: dict) -> dict[int, int]:
+def kernel_rows(values: dict) -> dict[int | str, int]:
     """The last row of a pruning's values with each number of kernels, {kernels: row}.
 
     >>> kernel_rows({"first": [4, 3, 3], "second": [4, 4, 4]})
@@ -76,35 +54,14 @@ def kernel_rows(values: dict) -> dict[int, int]:
     return last_rows
 
 
-def counted_kernels(pruning: Experiment, kernels: object) -> int:
-    """A number of kernels with which a pruning is measured. Raises: CplabError for another one.
-
-    >>> counted_kernels(prune_kernels.spec("ci"), 6)
-    6
-    """
-    size = SIZES[pruning.size]
-    counts = [sum(size.kernels)]
-    for removed in size.removals:
-        counts.append(counts[-1] - removed)
-    for count in counts:
-        if count == kernels:
-            return count
-    listed = ", ".join(map(str, counts))
-    line = f"{quote(kernels)} kernels are not what this pruning leaves: give one of {listed}"
-    raise CplabError(line)
-
-
 def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
     """Kernels that the first and the second layer keep when `kernels` are left. Raises: Missing.
 
     >>> sum(kernel_split(prune_kernels.spec(), 25))
     25
     """
-    values = result(pruning).values  # the smallest size, which is never shipped, has fewer kernels
-    kernels = counted_kernels(pruning, kernels)
-    row = kernel_rows(values).get(kernels)
-    if row is None:
-        raise Missing(f"{pruning.call()} was not measured at {kernels} kernels: give fewer")
+    values = result(pruning).values
+    row = kernel_rows(values)[kernels]
     return values["first"][row], values["second"][row]
 
 

@@ -13,7 +13,6 @@ from matplotlib.colors import to_rgb
 
 from cplab import estimates, show
 from cplab.deficits import VIEWS
-from cplab.errors import one_of
 from cplab.estimates import Estimate
 from cplab.labs import lab07_measurements as lab07_measurements
 from cplab.previews import drawn_pictures, preview
@@ -94,8 +93,6 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
     >>> acuity(run, "both").mean > acuity(run, "left", "closed").mean
     True
     """
-    one_of("eye", eye, (*EYES, "both"))
-    one_of("reading", reading, READINGS)
     if eye == "both":
         return 100 * measured(run, "each_eye", "both")
     return 100 * measured(run, "each_eye", reading, EYES.index(eye))
@@ -127,7 +124,6 @@ def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) ->
     """
     if not epochs:
         return run
-    one_of("eye", eye, EYES)
     if onset is None:
         onset = run.end
     cover = Window(f"blank:{eye}", onset, epochs)
@@ -155,8 +151,6 @@ def views(profile: Profile, deficits: Sequence[str]) -> Figure:
     rows: dict[str, np.ndarray] = {}
     for name in deficits:
         kind, _, deprived = name.partition(":")
-        if deprived:
-            one_of("eye", deprived, EYES)
         images, _ = preview(profile.dataset, profile.name, kind, 6)
         clear = images["clear"]
         rows["the image"] = clear

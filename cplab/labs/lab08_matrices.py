@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cplab.errors import CplabError, one_of, whole
+from cplab.errors import CplabError, one_of
 from cplab.labs.lab08 import CLARITY, Course, Rearing, half_time
 
 EYE_INPUTS = 16  # of one eye
@@ -68,7 +68,6 @@ def descend(
     True
     """
     one_of("begin", begin, ("aligned", "random"))
-    samples = whole("samples", samples)
     pairs = [make_eyes(seed, rearing, begin, samples) for seed in seeds]
     out_modes = np.array([eyes.out_modes for eyes in pairs])  # (seeds, OUTPUTS, modes)
     in_modes = np.array([eyes.in_modes for eyes in pairs])  # (seeds, EYE_INPUTS, modes)
@@ -237,8 +236,7 @@ def complete(
     >>> errors.shape, bool((errors > 0.1).all())
     ((2,), True)
     """
-    one_of("deficit", deficit, ("few", "noise", "other"))
-    rate = np.float32(RATES[whole("depth", depth, 1, 4)] / (size * OBSERVED))
+    rate = np.float32(RATES[depth] / (size * OBSERVED))
     problems = [make_problem(seed, size, depth, deficit) for seed in seeds]
     # Arrays of all seeds, (seeds, size, size) each
     true = np.array([problem.true for problem in problems])

@@ -150,7 +150,8 @@ def test_a_measurement_is_refused_in_one_line(call, words):
     (lambda: linear_path.spec("blur"), "length 0 is not allowed"),
     (lambda: Rearing(kind="blurred"), "kind 'blurred'"),
     (lambda: descend(Rearing(depth=4, modes=(90,)), rate=1), "rate 1 is too high"),
-    (lambda: descend(Rearing(), "align"), "begin 'align': choose one of aligned, random"),
+    (lambda: descend(Rearing(), "align"), "weights 'align': choose one of aligned, random"),
+    (lambda: descend(Rearing(), samples=-4), "samples -4 is not allowed"),
 )
 def test_an_experiment_of_a_lab_is_refused_in_one_line(call, words):
     one_line(call, words)

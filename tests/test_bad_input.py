@@ -92,7 +92,6 @@ def test_a_quantity_is_refused_in_one_line(call, words):
         lambda: show.clear_epochs({"a": CI, "b": Run(schedule="fixed")}),
         "draw one figure for each",
     ),
-    (lambda: show.save(show.figure(), "none/a.png"), "none/a.png cannot be written"),
     (
         lambda: show.means({"blur": {0: [1.0]}}, ("x", "y"), log="x"),
         "0 has no place on a logarithmic axis",

@@ -162,15 +162,6 @@ def test_equal_terms_cancel():
     assert (left.mean, left.counts) == (0, (2,))
 
 
-def test_a_number_minus_itself_is_of_the_same_network():
-    few = term([1.0, 3.0])
-    assert (few - few).same
-
-
-def test_zeros_are_not_of_the_same_network():
-    assert not term([0.0, 0.0]).same
-
-
 def test_seeds_without_a_finite_number_are_left_out_of_a_ratio():
     first = term([1.0, 2.0, 4.0], "together")
     second = term([2.0, 0.0], "together")

@@ -6,7 +6,6 @@ import io
 import re
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -210,21 +209,6 @@ def test_a_figure_is_saved_from_whatever_holds_it(make, size, tmp_path):
 def test_a_figure_is_saved_as_its_ending_says(ending, begins, tmp_path):
     path = show.save(a_figure(), tmp_path / f"a.{ending}")
     assert path.read_bytes().startswith(begins)
-
-
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_a_full_disk_leaves_the_earlier_file_of_a_figure(ending, tmp_path, monkeypatch):
-    path = tmp_path / f"a.{ending}"
-    path.write_text("earlier")
-
-    def fill(self, content):
-        self.touch()
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", fill)
-    one_line(lambda: show.save(show.figure("a"), path), "No space left", "name another file")
-    assert [*tmp_path.iterdir()] == [path]
-    assert path.read_text() == "earlier"
 
 
 def test_a_title_says_level_of_a_narrow_interval_alone():

@@ -8,7 +8,7 @@ from matplotlib.image import BboxImage
 from matplotlib.transforms import BboxTransformTo
 
 from cplab import show
-from cplab.estimates import Estimate, Term
+from cplab.estimates import Estimate
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import (
@@ -19,7 +19,7 @@ from cplab.labs.lab05b_pruning import (
     train_split,
 )
 from cplab.previews import drawn_pictures
-from cplab.quantities import Missing, accuracy, by_seed, quantity, result
+from cplab.quantities import Missing, accuracy, quantity, result
 from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.specs.experiments import Experiment
@@ -107,21 +107,6 @@ def accuracy_of_split(
     if not percentages:
         raise Missing(f"no {origin} split of {kernels} kernels was trained")
     return float(np.mean(percentages))
-
-
-def split_accuracy(
-    size: str, kernels: int, origin: str = "random", labelled: int | None = None
-) -> Estimate:
-    """The accuracy of splits of `kernels`, over seeds (see `accuracy_of_split`). Splits of two
-    origins share no training, unless both are the same in all seeds: then they are one network.
-
-    >>> split_accuracy("course", 50)
-    54.2 ± 3.0 (6 seeds)
-    """
-    percentages = by_seed(lambda seed: accuracy_of_split(size, kernels, origin, seed, labelled))
-    splits = {seed: splits_from(size, kernels, origin, seed) for seed in percentages}
-    name = ("split", size, labelled, str(splits))  # equal splits are one training
-    return Estimate({Term(name, name, percentages): 1.0})
 
 
 @quantity

@@ -18,6 +18,7 @@ from cplab.labs.lab05b_pruning import (
     random_split,
     train_split,
 )
+from cplab.labs.lab05b_pruning import prune_weights as prune_weights
 from cplab.previews import drawn_pictures
 from cplab.quantities import Missing, accuracy, quantity, result
 from cplab.show import Figure

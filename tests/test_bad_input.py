@@ -81,7 +81,7 @@ NOT_ALLOWED = {
     "length 0": partial(linear_path.spec, "blur"),
     "kind 'blurred'": partial(Rearing, kind="blurred"),
     "rate 1": partial(descend, DEEP, rate=1),
-    "begin 'align'": partial(descend, Rearing(), "align"),
+    "weights 'align'": partial(descend, Rearing(), "align"),
     "pace 0": partial(lab02b.until, "flip", 140, pace=0),
     "clear, blurred, adapted": partial(lab03.blurred_accuracy, Run(), "dark"),
     "density 'few'": partial(lab05.synapses_by_pixel, search.spec(), "few"),

@@ -14,9 +14,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch import nn
 
 import cplab
-from cplab import PROFILES, CplabError, Run, estimates, lab, quantities, results, show
+from cplab import CplabError, Run, estimates, lab, quantities, results, show
 from cplab.gallery import plain
-from cplab.labs import lab02b, lab03, lab05, lab07
 from cplab.labs.lab04 import short_run
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -61,7 +60,6 @@ NOT_ALLOWED = {
     "[[1.0, 2.0]]": partial(estimates.estimate, [[1.0, 2.0]]),
     "one figure for each": partial(show.clear_epochs, {"a": CI, "b": Run(schedule="fixed")}),
     "fixed": partial(show.clear_epochs, {"falling rates": Run("blur", length=8)}),
-    "none/a.png": partial(show.save, show.figure(), "none/a.png"),
     "0 has no place": partial(show.means, {"blur": {0: [1.0]}}, ("x", "y"), log="x"),
     "-1 has no place": partial(show.curves, {"blur": ([-1, 2], [3, 4])}, "x", "y", log="xy"),
     "all in groups": partial(show.bars, {"blur": [1.0], "late": {"blur": [1.0]}}, "y"),
@@ -82,12 +80,6 @@ NOT_ALLOWED = {
     "kind 'blurred'": partial(Rearing, kind="blurred"),
     "rate 1": partial(descend, DEEP, rate=1),
     "weights 'align'": partial(descend, Rearing(), "align"),
-    "pace 0": partial(lab02b.until, "flip", 140, pace=0),
-    "clear, blurred, adapted": partial(lab03.blurred_accuracy, Run(), "dark"),
-    "density 'few'": partial(lab05.synapses_by_pixel, search.spec(), "few"),
-    "n -1": partial(lab05.check_loop, -1, 33),
-    "fastest 0": partial(lab05.grow_and_prune, fastest=0),
-    "eye 'middle'": partial(lab07.views, PROFILES["ci"], ["blur:middle"]),
 }
 
 

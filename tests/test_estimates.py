@@ -153,12 +153,6 @@ def test_equal_terms_cancel():
     assert (left.mean, left.counts) == (0, (2,))
 
 
-def test_a_number_minus_itself_is_of_the_same_network_and_zeros_are_not():
-    few = term([1.0, 3.0])
-    assert (few - few).same
-    assert not term([0.0, 0.0]).same
-
-
 def test_a_function_of_numbers_shares_their_training_and_lacks_what_is_not_finite():
     first = term([1.0, 2.0, 4.0], "together")
     second = term([2.0, 0.0, 1.0], "together")

@@ -5,7 +5,6 @@ import importlib
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -199,21 +198,9 @@ def test_a_figure_is_saved_from_whatever_holds_it(make, size, tmp_path):
 @pytest.mark.parametrize(
     ("ending", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
 )
-def test_a_figure_is_saved_as_its_ending_says_or_leaves_the_earlier_file(
-    ending, begins, tmp_path, monkeypatch
-):
+def test_a_figure_is_saved_as_its_ending_says(ending, begins, tmp_path):
     path = show.save(a_figure(), tmp_path / f"a.{ending}")
-    saved = path.read_bytes()
-    assert saved.startswith(begins)
-
-    def fill(self, content):
-        self.touch()
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", fill)
-    one_line(lambda: show.save(show.figure("a"), path), "No space left", "name another file")
-    assert [*tmp_path.iterdir()] == [path]
-    assert path.read_bytes() == saved
+    assert path.read_bytes().startswith(begins)
 
 
 def test_a_title_says_level_of_a_narrow_interval_alone():
@@ -297,7 +284,7 @@ def test_removal_shows_accuracies_after_each_length_beside_those_of_the_controls
     [
         ("newborn", quantities.gain_over_newborn, 1),
         ("equal training", quantities.equal_training_loss, -1),
-        ("without window", quantities.harm, -1),
+        ("twin", quantities.harm, -1),
     ],
 )
 def test_differences_from_a_control_are_those_of_its_quantity(control, quantity, sign):
@@ -431,7 +418,7 @@ def assert_alike(path, expected):
 def test_the_pictures_under_titles_are_what_results_give_today(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs")
     first_pictures = importlib.import_module("first_pictures")
-    for name, draw in first_pictures.EVERY.items():
+    for name, draw in first_pictures.every().items():
         wide = f"{name}.png"
         with quantities.shipped_only():
             figure = draw()

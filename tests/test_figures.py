@@ -12,7 +12,7 @@ import matplotlib
 import nbformat
 import numpy as np
 import pytest
-from conftest import ROOT, one_line
+from conftest import ROOT
 from IPython.core.formatters import DisplayFormatter
 from nbconvert import LatexExporter
 from PIL import Image

@@ -8,7 +8,7 @@ import pytest
 from conftest import one_line
 from PIL import Image
 
-from cplab import data, digits
+from cplab import datasets, digits, practice
 
 SHA256 = {
     "train_x": "a9d62c74c8ce7358fe95456bff9e674aec0fa5ec6a96774e54036abafa90c4e6",
@@ -32,16 +32,16 @@ def drawn_anew(monkeypatch):
 
 def test_computed_sets_are_those_on_which_shipped_results_rest():
     for part, digest in SHA256.items():
-        assert hashlib.sha256(digits.drawn()[part].tobytes()).hexdigest() == digest
-    practice = hashlib.sha256(data.practice()["test_x"].tobytes()).hexdigest()
+        assert hashlib.sha256(getattr(digits.drawn(), part).tobytes()).hexdigest() == digest
+    practice = hashlib.sha256(practice.practice().test_x.tobytes()).hexdigest()
     assert practice.startswith("df0ff2c19c2b23d8")
     for name in ("drawn", "practice"):
-        assert data.load_arrays(name)[1] == name  # the copy that the results name
+        assert datasets.load_arrays(name)[1] == name  # the copy that the results name
 
 
 def test_drawn_digits_need_no_font(drawn_anew, monkeypatch, tmp_path):
     monkeypatch.setattr(matplotlib, "get_data_path", lambda: str(tmp_path))
-    assert np.array_equal(drawn_anew()["train_x"], digits.drawn()["train_x"])
+    assert np.array_equal(drawn_anew().train_x, digits.drawn().train_x)
 
 
 def test_each_digit_is_as_long_as_all_others_and_touches_no_edge():
@@ -70,10 +70,11 @@ def test_a_picture_that_was_cut_off_is_refused(drawn_anew, monkeypatch, tmp_path
 
 
 def test_a_set_that_this_machine_computes_otherwise_is_another_copy(monkeypatch):
-    other = {name: array.copy() for name, array in digits.drawn().items()}
-    other["train_x"][0, 0, 0] ^= 1
-    monkeypatch.setitem(data.COMPUTED, "drawn", lambda: other)
-    data.computed.cache_clear()
-    copy = data.load_arrays("drawn")[1]
-    data.computed.cache_clear()
+    usual = digits.drawn()
+    other = usual._replace(train_x=usual.train_x.copy())
+    other.train_x[0, 0, 0] ^= 1
+    monkeypatch.setitem(datasets.COMPUTED, "drawn", lambda: other)
+    datasets.compute.cache_clear()
+    copy = datasets.load_arrays("drawn")[1]
+    datasets.compute.cache_clear()
     assert copy.startswith("drawn-")

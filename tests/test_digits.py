@@ -33,8 +33,8 @@ def drawn_anew(monkeypatch):
 def test_computed_sets_are_those_on_which_shipped_results_rest():
     for part, digest in SHA256.items():
         assert hashlib.sha256(getattr(digits.drawn(), part).tobytes()).hexdigest() == digest
-    practice = hashlib.sha256(practice.practice().test_x.tobytes()).hexdigest()
-    assert practice.startswith("df0ff2c19c2b23d8")
+    digest = hashlib.sha256(practice.practice().test_x.tobytes()).hexdigest()
+    assert digest.startswith("df0ff2c19c2b23d8")
     for name in ("drawn", "practice"):
         assert datasets.load_arrays(name)[1] == name  # the copy that the results name
 

@@ -9,7 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import cplab
 from cplab import Run, estimates, lab, quantities, results, show
-from cplab.estimates import MISSING, Lack, lacking_in
+from cplab.estimates import NOT_TRAINED, Lack, lacking_in
 from cplab.lab import missing
 from cplab.lab.jobs import Job
 from cplab.labs import lab02, lab09
@@ -233,7 +233,7 @@ def test_an_output_that_lacks_something_has_an_offer_below_it(name, shown):
 
 def test_an_estimate_that_lacks_something_has_an_offer_below_it(shown):
     formats, below = shown(quantities.harm(BRIEF))
-    assert formats == {"text/plain": MISSING}
+    assert formats == {"text/plain": NOT_TRAINED}
     assert isinstance(below, Job)
 
 

@@ -7,6 +7,7 @@ the same images. A single seed has no interval. `cplab.quantities` defines what 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import zip_longest
@@ -328,10 +329,9 @@ def estimate(values: Estimate | Numbers) -> Estimate:
 
 def row_of_numbers(values: Any) -> np.ndarray:
     """Values as numbers (seeds,), of which NaN is missing. Raises: CplabError."""
-    try:
+    row: np.ndarray | None = None
+    with suppress(TypeError, ValueError, OverflowError):
         row = np.ma.asarray(values, dtype=float)
-    except (TypeError, ValueError, OverflowError):
-        row = None
     if row is None or row.ndim != 1:
         raise CplabError(
             f"values {quote(values)} are not a row of numbers: give one number per seed"

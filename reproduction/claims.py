@@ -64,13 +64,13 @@ class Row:
     number: Estimate | Interval
     between: Range
     digits: int = 1
-    other: Estimate | None = None
+    other: Estimate | Interval | None = None
     limit: str = ""
     idle: str = ""
     part: str = ""
     harmless: bool = False
     early: bool | None = None
-    lost: Estimate | None = None
+    lost: Estimate | Interval | None = None
     looked: bool = False
     decimals: int | None = None
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, many, number, quote
+from cplab.errors import CplabError, as_list, number, quote
 from cplab.measure import Measure
 
 __all__ = [
@@ -138,7 +138,6 @@ class Interval(NamedTuple):
     counts: tuple[int, ...] = ()
     freedom: float = np.nan
     by_seed: Mapping[int, float] = {}
-    same: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -208,11 +207,6 @@ class Estimate:
         return self.interval.by_seed
 
     @property
-    def same(self) -> bool:
-        """Whether this is a difference that is exactly 0 for each seed."""
-        return self.interval.same
-
-    @property
     def values(self) -> np.ndarray:
         """The number of each seed that all sides have, (seeds,)."""
         return rows_of_seeds([*self.by_seed.values()], self.lacking)
@@ -234,7 +228,7 @@ class Estimate:
 
     def only(self, seeds: int | Iterable[int]) -> "Estimate":
         """The same estimate from these seeds alone."""
-        kept = tuple(many(seeds))
+        kept = tuple(as_list(seeds))
         terms = {}
         for term, weight in self.terms.items():
             numbers = {seed: term.numbers[seed] for seed in kept if seed in term.numbers}
@@ -341,8 +335,6 @@ def estimate(values: Estimate | Numbers) -> Estimate:
     """
     if isinstance(values, Estimate):
         return values
-    if hasattr(values, "detach"):  # a tensor, perhaps with gradients
-        values = values.detach().cpu()
     try:
         row: np.ndarray = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
     except (TypeError, ValueError, OverflowError):
@@ -444,9 +436,7 @@ def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
     else:
         freedom = float(freedoms.min())
     half = float(student(freedom) * np.sqrt(total))
-    is_difference = abs(sum(terms.values())) < 1e-9  # other numbers may be 0 for each seed
-    same = is_difference and len(by_seed) == max(counts) and not any(by_seed.values())
-    return Interval(mean, half, counts, freedom, by_seed, same)
+    return Interval(mean, half, counts, freedom, by_seed)
 
 
 def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:

@@ -1,7 +1,7 @@
 """A run while it is trained: what it begins with, how it continues, and what it hands on."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ from cplab.engine.gpu.branches import Branches
 from cplab.engine.job import Stretch
 from cplab.engine.passes import Kind, Passes
 from cplab.engine.stack import Stack, is_stacked
-from cplab.errors import CplabError, Diverged, Failed, renamed
+from cplab.errors import CplabError, Diverged, Failed, with_message
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.models.layers import normalised_layers, rescale_layers
 from cplab.runs import Event, Run, Step
@@ -41,7 +41,6 @@ class Training:
     state: TrainState
     provenance: Provenance
     error: Failed | None = None  # with which the run ended
-    after_step: Callable[[], None] | None = None  # called after each step
     # Of this network and those of the seeds beside it. They are kept from one epoch to the next by
     # the first of these trainings alone
     passes: Passes | None = None
@@ -108,8 +107,6 @@ class Training:
         """Do to the network what follows each step of the optimiser."""
         if step.fixed_norms:
             rescale_layers(self.state.net, self.birth_norms)
-        if self.after_step:
-            self.after_step()
 
     def row(self, step: Step, loss: float, test: dict) -> dict:
         """The row of an epoch in the curve.
@@ -145,7 +142,7 @@ class Training:
             self.measure(due_measures(measures, row), row)
         except Failed as error:
             line = f"{error}; no result of that run is kept"
-            self.error = renamed(error, type(error), line)
+            self.error = with_message(error, type(error), line)
             return
         self.state.rows.append(row)
 
@@ -163,7 +160,7 @@ class Training:
             try:
                 self.measure_end(measures)
             except Failed as error:
-                failure = renamed(error, type(error), f"{error}; its training is kept")
+                failure = with_message(error, type(error), f"{error}; its training is kept")
         return Stretch(self.state.rows, self.provenance, content, failure)
 
     def measure_end(self, measures: Measures) -> None:
@@ -241,7 +238,7 @@ def try_own_deficits(run: Run, task: Classification, images: Images) -> str:
                 first, second = [deficit(x, images.train_y[index], batch) for _ in range(2)]
             except CplabError as error:
                 line = f"{error} (tried first: nothing is trained)"
-                raise renamed(error, Failed, line) from error.__cause__
+                raise with_message(error, Failed, line) from error.__cause__
             if not all(map(torch.equal, first, second)):
                 unsteady = unsteady or deficit.name
         epoch += 1
@@ -291,7 +288,7 @@ def try_own_treatments(training: Training) -> str:
                 treatment.use(state, run.seed, 0, loss if treatment.lasts else None)
             except CplabError as error:
                 line = f"{error} (tried first: nothing is trained)"
-                raise renamed(error, Failed, line) from error.__cause__
+                raise with_message(error, Failed, line) from error.__cause__
             state.optimizer.step()
             weights.append([*state.net.state_dict().values()])
         if not all(map(torch.equal, *weights)):

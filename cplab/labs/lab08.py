@@ -19,10 +19,11 @@ import numpy as np
 from scipy.integrate import quad, solve_ivp
 
 from cplab import show
-from cplab.errors import CplabError, assign, number, one_of, whole
+from cplab.errors import CplabError, number, one_of, whole
 from cplab.lab.questions import Shown, slide
 from cplab.show import Figure
 from cplab.show.base import styled
+from cplab.specs import assign
 from cplab.styles import CUES
 
 DEPTHS = (1, 2, 3, 4)
@@ -267,3 +268,14 @@ def move(name: str, values: Sequence[Any], **fields: Any) -> Shown:
         rearing = Rearing(**{"modes": MODES, **fields, name: value})
         frames[f"{value:g}"] = draw_rearing(rearing)
     return slide(frames, label=name)
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw how one eye learns whose fellow is closed for a while."""
+    [course] = rear(Rearing(depth=2, length=1, recovery=0))
+    lines = {"the open eye": (course.t, course.a), "the closed eye": (course.t, course.b)}
+    axes = ("time, half-learning times T", "part of the answer")
+    return show.curves(lines, *axes, height=300, source=COMPUTED)

@@ -82,7 +82,7 @@ def course_epoch(device: torch.device, dataset: str) -> Row:
     steps = len(images.train_y) // len(y)
     epoch = partial(train_epoch, [training], step)
     bare = partial(plain_steps, training.state.net, x, y, steps)
-    devices.use_defaults(1)
+    devices.use_defaults()
     pairs = in_turn(epoch, bare)
     comparison = "an epoch of training / bare steps on one batch in memory, course"
     return make_row("engine", "images/s", pairs, comparison, steps * len(y))
@@ -134,7 +134,7 @@ def stack(device: torch.device, dataset: str) -> Iterator[Row]:
         trainings.append(begin(run, device))
     step = first_step(trainings[0].run)
     learners = [plain_learner(training, step) for training in trainings]
-    devices.use_defaults(1)
+    devices.use_defaults()
     pairs = in_turn(partial(train_epoch, trainings, step), partial(train_in_turn, learners))
     comparison = "an epoch of 20 seeds of tiny with its test / of 20 networks in a plain loop"
     yield make_row("stack", "ms", pairs, comparison, 1000)

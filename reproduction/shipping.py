@@ -162,7 +162,7 @@ def verify() -> tuple[dict[str, int], list[str]]:
 
 
 def train_again(result: Result, device: str = "auto") -> tuple[str, Result]:
-    """Train a result's spec again, with as many threads, and compare. Nothing is kept.
+    """Train a result's spec again, and compare. Nothing is kept.
 
     Returns: a word and the new result. The word is `equal` if all values are, to the bit; `other`
         if they differ, but so does the machine, the images, the precision, the threads or torch;
@@ -174,7 +174,7 @@ def train_again(result: Result, device: str = "auto") -> tuple[str, Result]:
     """
     load_for([result.spec])
     spec = result.spec.replace()  # a new object, which looks up anew what its fields name
-    context = Context(device, workers=1, threads=result.threads or None)
+    context = Context(device, workers=1)
     [(_, training)] = train_all([spec], context)
     again = make_result(spec, training)
     if outcome(result) == outcome(again):

@@ -17,6 +17,7 @@ import cplab
 from cplab.engine import sweep
 from cplab.engine.gpu import cards
 from cplab.errors import CplabError
+from cplab.results import Request, Result
 from cplab.runs import Run
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -59,8 +60,10 @@ class Killing:
         self.epochs = []  # (seed, epoch, seconds)
         self.is_done = False
 
-    def __call__(self, run, row):
-        self.epochs.append((run.seed, row["epoch"], row["seconds"]))
+    def __call__(self, request, news):
+        for run, row in news:
+            if not isinstance(row, Result):
+                self.epochs.append((run.seed, row["epoch"], row["seconds"]))
         reached = {(seed, epoch) for seed, epoch, _ in self.epochs}
         if not self.is_done and {(0, 5), (1, 5)} <= reached:
             self.is_done = True
@@ -98,8 +101,8 @@ def with_dask(elsewhere, tmp_path_factory):
             executor = client.get_executor(pure=False)
             fault = sweep_with_a_fault(executor, "tiny")
             killing = Killing(client)
-            collected = cplab.results.collect(TWO, executor=executor, device="cpu", report=killing)
-            results = dict(collected)
+            request = Request(TWO, executor=executor, device="cpu").listen(killing)
+            results = dict(request.train())
         assert killing.is_done
         return WithDask(fault, killing.epochs, results)
 
@@ -135,10 +138,12 @@ def collect(environment, runs, pipe):
     """Sweep, and tell of each epoch, of each result, and at the end None."""
     os.environ |= environment
 
-    def report(*row):
-        pipe.send("epoch")
+    def report(request, news):
+        for _, row in news:
+            if not isinstance(row, Result):
+                pipe.send("epoch")
 
-    for run, result in cplab.results.collect(runs, workers=1, device="cpu", report=report):
+    for run, result in Request(runs, workers=1, device="cpu").listen(report).train():
         pipe.send((run.key, result.seconds))
     pipe.send(None)
 

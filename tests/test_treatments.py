@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from conftest import a_run, grown, one_line, random_images, runs
+from conftest import a_run, grown, one_line, random_images, reported, runs
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -489,7 +489,7 @@ def test_a_fault_in_a_treatment_of_one_s_own_is_found_before_anything_is_trained
 
     rows = []
     run = a_run(treatments=[(fails, 1)])
-    line = one_line(lambda: results.run(run, report=lambda *row: rows.append(row)), "no such layer")
+    line = one_line(lambda: reported(run, lambda *row: rows.append(row)), "no such layer")
     assert "raise ValueError" in line.lines[-1]
     assert rows == []
 
@@ -525,7 +525,7 @@ def test_a_block_that_is_not_there_is_refused():
 def test_a_run_that_its_network_does_not_allow_is_refused_before_its_first_epoch():
     run = a_run(model="mlp2-8", treatments="reset-4@1")
     rows = []
-    one_line(lambda: results.run(run, report=lambda run, row: rows.append(row)), "block 4")
+    one_line(lambda: reported(run, lambda *row: rows.append(row)), "block 4")
     assert rows == []
 
 

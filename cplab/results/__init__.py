@@ -3,7 +3,7 @@
 from cplab.results.api import at_hand, collect, run, sweep, with_controls
 from cplab.results.duration import format_duration
 from cplab.results.experiments import experiment
-from cplab.results.requests import Request, ask
+from cplab.results.requests import Request
 from cplab.results.result import Result
 from cplab.results.store import by_key, every_result, find, keep
 from cplab.results.tables import results_table
@@ -11,7 +11,6 @@ from cplab.results.tables import results_table
 __all__ = [
     "Request",
     "Result",
-    "ask",
     "at_hand",
     "by_key",
     "collect",

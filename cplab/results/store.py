@@ -16,14 +16,13 @@ from functools import cache, lru_cache
 from glob import escape, glob  # glob finds nothing in a directory that may not be read
 from importlib.metadata import version
 from pathlib import Path
-from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.errors import CplabError, one_of, quote
 from cplab.files import as_path, atomic_file, cache_dir
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.result import Outdated, Result, join, parse
-from cplab.results.rows import COLUMNS, measurements_of, unflatten, usual_columns
+from cplab.results.rows import COLUMNS, unflatten, usual_columns
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import FUNCTIONS
@@ -106,15 +105,6 @@ class Archive:
         [row] = group.slice(place.number % GROUP, 1).to_pylist()
         return dict.fromkeys(COLUMNS) | usual_columns() | row
 
-    def measurements(self, key: str) -> dict[str, dict[int, Any]]:
-        """The measurements of a result, {name: {epoch: plain data}}.
-
-        It reads nothing else of the result's row, which takes a hundredth of the time.
-        """
-        place = self.places[key]
-        group = read_group(self, place.file, place.number // GROUP)
-        return measurements_of({"measured": group["measured"][place.number % GROUP].as_py()})
-
     def find(self, key: str, spec: Spec | None = None) -> Result | None:
         """The result of a key, if it is shipped and this version knows it; else None.
 
@@ -188,8 +178,6 @@ def read_live(path: Path) -> Result:
 
     Raises: ValueError if it is damaged; Outdated if it is not known here; OSError.
     """
-    if not S_ISREG(path.lstat().st_mode):
-        raise ValueError("it is not a file, and links are not followed")
     return parse(path.read_text(), path.stem)
 
 
@@ -252,13 +240,6 @@ def by_key(key: str) -> Result:
     if result is None:
         raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
     return result
-
-
-def measurements(key: str) -> dict[str, dict[int, Any]]:
-    """The measurements of the shipped or live result of a key, {name: {epoch: plain data}}."""
-    if key in archive().places:
-        return archive().measurements(key)
-    return by_key(key).measured
 
 
 def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Result]:

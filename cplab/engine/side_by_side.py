@@ -48,7 +48,7 @@ def train_side_by_side(
     """
     first = trainings[0]
     images = first.images
-    passes = passes_for(trainings, kind, step)
+    passes = passes_for(trainings, kind)
     networks = passes.networks
     networks.load()
     set_rates(networks.optimizer, step.lr, step.decay)
@@ -77,13 +77,13 @@ def train_side_by_side(
     return rows
 
 
-def passes_for(trainings: Sequence[Training], kind: Kind, step: Step) -> Passes:
+def passes_for(trainings: Sequence[Training], kind: Kind) -> Passes:
     """The passes of these trainings: those of their last epoch, if they still serve."""
     first = trainings[0]
     states = [training.state for training in trainings]
     passes = first.passes
-    if passes is None or not passes.serve(kind, states, step.loss):
-        passes = Passes(kind, states, first.task, first.images.train_x.device, step.loss)
+    if passes is None or not passes.serve(kind, states):
+        passes = Passes(kind, states, first.task, first.images.train_x.device)
         first.passes = passes
     return passes
 

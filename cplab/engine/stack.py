@@ -16,7 +16,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from cplab import data, devices, models
 from cplab.data import Images
-from cplab.runs import Loss, Run
+from cplab.runs import Run
 from cplab.runs.tasks import Classification, TrainState, make_optimizer, scale_gradients
 from cplab.seeding import seeded
 from cplab.specs.profiles import PROFILES
@@ -146,17 +146,12 @@ class Stack:
         return vmap(call)(weights, buffers, x)
 
     def passes(
-        self,
-        task: Classification,
-        x: Tensor,
-        y: Tensor,
-        treated: Loss | None = None,
-        streams: Sequence[Any] = (),
+        self, task: Classification, x: Tensor, y: Tensor, streams: Sequence[Any] = ()
     ) -> Tensor:
         """Compute the mean loss of each network over its own images, and its gradients.
 
-        Arguments: task; x, images (networks, N, …); y, labels (networks, N); treated, the loss that
-            a treatment puts in place of the cross-entropy; streams, which a stack does not need.
+        Arguments: task; x, images (networks, N, …); y, labels (networks, N); streams, which a stack
+            does not need.
 
         Returns: (networks,). The gradients of the stacked weights are in their `.grad`.
         """
@@ -165,7 +160,7 @@ class Stack:
         with devices.algorithms(x.device, arithmetic):
             with devices.autocast(x.device, arithmetic):
                 logits = self.logits(x).flatten(0, 1)
-                losses = task.loss(logits, y.flatten(), treated, reduction="none")
+                losses = task.loss(logits, y.flatten(), reduction="none")
                 means = losses.view(y.shape).mean(1)
             means.sum().backward()
         return means.detach()

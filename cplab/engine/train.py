@@ -153,7 +153,7 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
             raise Cancelled
         optimizer.zero_grad()
         with devices.autocast(device, run.arithmetic), training.draws(count):
-            loss = task.loss(net(x), y, step.loss)
+            loss = task.loss(net(x), y)
         loss.backward()
         if step.gradient:
             scale_gradients(net.parameters(), step.gradient)

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
 from cplab import data, deficits, models
 from cplab.errors import CplabError, assign, many, one_of, whole
-from cplab.runs.steps import Event, Loss, Step
+from cplab.runs.steps import Event, Step
 from cplab.runs.treatments import Treatment, read_treatments, without
 from cplab.specs import Count, Number, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName
@@ -50,8 +50,6 @@ CLOCKS = ("stopped", "running")  # whether a schedule counts the epochs of a win
 def treated_step(step: Step, treatment: Treatment) -> Step:
     """A step as a treatment changes it: its learning rate is multiplied, other fields are set."""
     kind = treatment.kind
-    if kind.loss:
-        return step._replace(loss=Loss(kind.loss, treatment.strength))
     if kind.field == "own":
         return step._replace(own=treatment.name)
     if kind.field == "lr":

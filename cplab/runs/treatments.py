@@ -13,8 +13,7 @@ length if all go one way, and to √(1 / (1 − m²)) times it if they do not ag
 A treatment of one's own is a decorated function, see `treatment`.
 
 Sources: shrink, Ash & Adams 2020, 'On Warm-Starting Neural Network Training'; cutout, DeVries &
-Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; smoothing,
-Szegedy and others 2016, 'Rethinking the Inception Architecture for Computer Vision'; renorm, van
+Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; renorm, van
 Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization': under batch norm the
 outputs do not depend on the norm of a layer's weights, but the relative size of a step does.
 """
@@ -30,7 +29,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.errors import CplabError, explain, many, number, one_of, quote, whole
-from cplab.late import F, Tensor, torch
+from cplab.late import Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
 
@@ -150,14 +149,6 @@ def count_blocks(model: str, channels: int, size: int, classes: int) -> int:
         return len(blocks(models.build(model, channels, size, classes)))
 
 
-def smooth(output: Tensor, y: Tensor, share: float) -> Tensor:
-    """The cross-entropy with labels of which a share is spread evenly over all classes, (N,).
-
-    Arguments: output, logits (N, classes); y, labels (N,); share.
-    """
-    return F.cross_entropy(output, y, reduction="none", label_smoothing=share)
-
-
 # A treatment of one's own -------------------------------------------------------------------------
 
 
@@ -238,7 +229,6 @@ class TreatmentKind(NamedTuple):
     event: Callable[..., dict] | None = None  # what is done at a moment, if it does not last
     whole: bool = False  # whether strengths are whole numbers
     at_birth: bool = True  # whether it has an effect before the first epoch
-    loss: Callable[[Tensor, Tensor, float], Tensor] | None = None  # if the field is `loss`
     check: Callable[[TaskRun, float], None] | None = None  # whether a run's network allows it
 
     @property
@@ -264,7 +254,6 @@ TREATMENTS = {
     "other": TreatmentKind("image_part", 2, 2),
     "shift": TreatmentKind("shift", 0, 16, whole=True),
     "cutout": TreatmentKind("cutout", 0, 32, nothing=0, whole=True),
-    "smoothing": TreatmentKind("loss", 0, 1, nothing=0, loss=smooth),
 }
 # Those of a student's own
 OWN_IN_STEPS = TreatmentKind("own")

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from cplab.errors import CplabError, explain, quote, warn_once
+from cplab.errors import CplabError, explain, quote
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.digest import Definition
@@ -197,25 +197,6 @@ class Deficit(Registered):
     def may_change(self) -> bool:
         """Whether it is a student's own that asks for its Batch, and so for the epoch."""
         return any(part.own and "context" in part.parameters for part in self.components)
-
-    def is_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> bool:
-        """Whether a deficit has left a batch as it was.
-
-        Arguments: before and after it, images (N, C, H, W) and labels (N,).
-        """
-        if self == NONE:
-            return False
-        x, y = before
-        seen, labels = after
-        return x.allclose(seen, atol=1e-5) and y.allclose(labels, atol=1e-5)
-
-    def warn_idle(self) -> None:
-        """Warn, once in a process, that the deficit changed nothing in an epoch.
-
-        `grey` does so on images without colours. A single batch would not tell: it may lack
-        the one class that a deficit changes.
-        """
-        warn_once(f"{self.label} changes nothing on these images: take others, or another deficit")
 
     @staticmethod
     def next_style() -> dict[str, str]:
@@ -660,20 +641,6 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
     if not isinstance(x, torch.Tensor) or x.ndim not in (4, 5) or not x.is_floating_point():
         remedy = "give normalised ones (N, C, H, W)"
         raise CplabError(f"images {quote(x)} are not allowed: {remedy}")
-    deficit = find_deficit(name)
-    classes = context.get("classes", CLASSES)
-    if not are_labels(y, len(x), classes):
-        remedy = f"give one from 0 to {classes - 1} each"
-        raise CplabError(f"labels {quote(y)} are not allowed: {remedy}")
     index = torch.arange(len(x), device=x.device)
     batch = Batch(**{"index": index, "images": len(x), **context})
-    return deficit(x, y, batch)
-
-
-def are_labels(y: object, images: int, classes: int) -> bool:
-    """Whether y is a label from 0 to below `classes` for each of so many images."""
-    if not isinstance(y, torch.Tensor) or y.dtype != torch.long or y.shape != (images,):
-        return False
-    if images == 0:
-        return True
-    return bool(y.min() >= 0 and y.max() < classes)
+    return find_deficit(name)(x, y, batch)

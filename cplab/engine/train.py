@@ -142,13 +142,10 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
     set_rates(optimizer, step.lr, step.decay)
     total = torch.zeros((), dtype=torch.float32, device=device)  # of the losses of all images
     count = 0  # of these images
-    is_idle = True
     net.train()
     for index, clear in task.batches(epoch, step, images):
-        labels = images.train_y[index]
         batch = task.describe_batch(index, epoch, images)
-        x, y = step.deficit(clear, labels, batch)
-        is_idle = is_idle and step.deficit.is_idle((clear, labels), (x, y))
+        x, y = step.deficit(clear, images.train_y[index], batch)
         if stop and stop.is_set():
             raise Cancelled
         optimizer.zero_grad()
@@ -163,8 +160,6 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
         training.end_step(step)
         total += loss.detach() * len(y)
         count += len(y)
-    if is_idle:
-        step.deficit.warn_idle()
     with training.draws("test"):
         test = task.test(net, training.images)
     return training.row(step, total.item() / count, test)

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks import operations
 from benchmarks.timing import Pair, Row, in_turn, make_row, seconds
 from cplab import data, devices, models
 from cplab.deficits import Batch
@@ -64,12 +63,6 @@ def sweep(runs: list[Run], context: Context) -> None:
 
 
 def engine(device: torch.device, dataset: str) -> Iterator[Row]:
-    """Measure an epoch of the course network on one thread, and steps of the paper's network."""
-    yield course_epoch(device, dataset)
-    yield paper_steps(device, dataset)
-
-
-def course_epoch(device: torch.device, dataset: str) -> Row:
     """Measure an epoch of the engine against bare steps on one batch, with the course network on
     one thread."""
     run = Run("blur", length=1, profile="course", dataset=dataset)
@@ -85,41 +78,7 @@ def course_epoch(device: torch.device, dataset: str) -> Row:
     devices.use_defaults()
     pairs = in_turn(epoch, bare)
     comparison = "an epoch of training / bare steps on one batch in memory, course"
-    return make_row("engine", "images/s", pairs, comparison, steps * len(y))
-
-
-def paper_steps(device: torch.device, dataset: str) -> Row:
-    """Measure bare steps of the paper's network against a matrix product, by their operations."""
-    run = Run(profile="paper", dataset=dataset)
-    x = torch.randn(BATCH, 3, 32, 32, device=device).to(memory_format=torch.channels_last)
-    y = torch.arange(BATCH, device=device) % 10
-    net = models.build(run.model, 3, 32).to(device)
-    if device.type == "cpu":
-        images = 512
-        side = 2048  # rows and columns of the matrix
-    else:
-        images = 25_600
-        side = 8192
-    dtype = torch.bfloat16
-    if device.type == "cpu" and not devices.has_bf16(device):
-        dtype = torch.float32
-    matrix = torch.randn(side, side, device=device, dtype=dtype)
-    operations_of_product = 2 * side**3
-    products = operations.training(run) * images / operations_of_product  # as many operations
-    whole_products = max(1, round(products))
-    steps = partial(plain_steps, net, x, y, images // BATCH)
-    pairs_of_all = in_turn(steps, partial(multiply, matrix, whole_products))
-    pairs = []  # for each product
-    for pair in pairs_of_all:
-        pairs.append(Pair(pair.ours / products, pair.baseline / whole_products))
-    comparison = "the paper's All-CNN / a large matrix product, the same operations"
-    return make_row("paper_peak", "TFLOP/s", pairs, comparison, operations_of_product / 1e12)
-
-
-def multiply(matrix: Tensor, times: int) -> None:
-    """Multiply a square matrix with itself, several times."""
-    for _ in range(times):
-        torch.mm(matrix, matrix)[0, 0].item()  # waits for the device
+    yield make_row("engine", "images/s", pairs, comparison, steps * len(y))
 
 
 # A stack of seeds ---------------------------------------------------------------------------------
@@ -292,15 +251,12 @@ def card(device: torch.device, dataset: str) -> Iterator[Row]:
 
 
 def paper_on_card(run: Run, device: torch.device) -> Iterator[Row]:
-    """Measure epochs of the paper's network, and its passes without the rest of a step."""
+    """Measure epochs of the paper's network, and its passes by graphs beside torch.compile."""
     training = begin(run, device)
     bare = bare_epoch(training)
     pairs = in_turn(whole_epoch(training), bare)
     yield epoch_row("paper", training, pairs)
     yield make_row("card_440", "min", pairs, "440 epochs of paper, calculated", 440 / 60)
-    pairs = in_turn(passes_of_epoch(training), bare)
-    tera_operations = operations.training(run) * len(training.images.train_y) / 1e12
-    yield make_row("card_rate", "TFLOP/s", pairs, "passes", tera_operations)
     pairs = in_turn(passes_of_epoch(training), compiled_passes(training))
     yield make_row("card_compiled", "s", pairs, "passes of an epoch by graphs / by torch.compile")
 

@@ -65,7 +65,6 @@ def test_an_impossible_run_is_refused_in_one_line(call, words):
     (lambda: cplab.results_table(nonsense=1), "field of a run 'nonsense'"),
     (lambda: short_run.spec(count=5000), "count 5000 is not allowed: it should be less"),
     (lambda: results.by_key("../../etc/passwd"), "no result has the key"),
-    (lambda: list(results.every_result("Serach")), "kind of result 'Serach'"),
 )
 def test_a_question_to_the_results_is_refused_in_one_line(call, words):
     one_line(call, words)

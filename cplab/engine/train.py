@@ -20,7 +20,6 @@ from cplab.measure.measurements import Measures
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.runs.treatments import own_treatment
-from cplab.specs.own import Registered, load_own
 
 
 def train(
@@ -30,7 +29,6 @@ def train(
     last: Sequence[bool] = (),
     *,
     device: str = "auto",
-    entries: Iterable[Registered] = (),
     measures: Measures | None = None,
     seconds: float = math.inf,
     stop: Flag | None = None,
@@ -48,7 +46,6 @@ def train(
         last: for each run, whether these are its last parts, so that measurements of the end are
             due after them.
         device: auto, cuda, mps or cpu.
-        entries: of students' own functions, from own.own_entries.
         measures: when to take each measurement, by name.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
@@ -60,7 +57,6 @@ def train(
         saying which: train each alone to find out; CplabError for a measurement that fails at
         birth, and for a setting that changed.
     """
-    load_own(entries)
     chip = devices.pick(device)
     measures = measures or {}
     contents = contents or [()] * len(runs)

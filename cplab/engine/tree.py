@@ -36,9 +36,8 @@ class Context:
     device: str = "auto"
     executor: Executor | None = None
     workers: int | None = None
-    stop: Flag = None  # type: ignore[assignment]  # replaced by one that nobody sets
-    # tell nobody
-    report: Callable[[list[tuple[Spec, dict]]], object] = None  # type: ignore[assignment]
+    stop: Flag = field(default_factory=Flag)  # which nobody sets
+    report: Callable[[list[tuple[Spec, dict]]], object] = lambda rows: None  # tell nobody
 
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)
@@ -47,10 +46,6 @@ class Context:
             raise CplabError(f"{problem}: give one, such as Dask's client.get_executor()")
         if self.workers is not None:
             self.workers = whole("workers", self.workers, 1, 1000)
-        if self.stop is None:
-            self.stop = Flag()
-        if self.report is None:
-            self.report = lambda rows: None
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """Results: asking for them, training what is missing, keeping and finding them."""
 
-from cplab.results.api import at_hand, collect, run, sweep, with_controls
+from cplab.results.api import at_hand, run, sweep, with_controls
 from cplab.results.duration import format_duration
 from cplab.results.experiments import experiment
 from cplab.results.requests import Request
@@ -13,7 +13,6 @@ __all__ = [
     "Result",
     "at_hand",
     "by_key",
-    "collect",
     "every_result",
     "experiment",
     "find",

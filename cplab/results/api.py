@@ -1,10 +1,9 @@
 """Asks for results: looks them up, or trains what is missing and keeps it."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cplab.measure import Measure
@@ -52,7 +51,7 @@ def run(
         spec = check_spec(spec)
         if fields:
             spec = spec.replace(**fields)
-    [(_, result)] = collect([spec], measure, progress=True, fresh=fresh, device=device)
+    [result] = sweep([spec], measure, fresh=fresh, device=device)
     return result
 
 
@@ -90,21 +89,17 @@ def sweep(
     >>> len(cplab.sweep(runs, controls=True))
     5
     """
-    checked, measures = check_specs(specs, measure)
     if controls:
-        checked = with_controls(checked)
-    results = dict(
-        collect(
-            checked,
-            measures,
-            progress=progress,
-            fresh=fresh,
-            device=device,
-            workers=workers,
-            executor=executor,
-        )
+        specs = with_controls(specs)
+    request = Request(
+        specs, measure, fresh=fresh, device=device, workers=workers, executor=executor
     )
-    return [results[spec] for spec in checked]
+    if request.missing:
+        with progress_bar(request.missing, hidden=not progress) as bar:
+            request.listen(partial(show_progress, bar))
+            for _ in request.train():
+                pass
+    return [request.results[spec] for spec in request.specs]
 
 
 def with_controls(specs: Iterable[AnySpec]) -> list[AnySpec]:
@@ -153,48 +148,6 @@ def at_hand(
         return results
     trained = sweep(checked, measures, fresh=fresh, **training)
     return dict(zip(checked, trained, strict=True))
-
-
-def collect(
-    specs: Iterable[AnySpec],
-    measure: Measure = (),
-    *,
-    progress: bool = False,
-    fresh: bool = False,
-    **training: Any,
-) -> Iterator[tuple[AnySpec, Result]]:
-    """Yield (spec, Result) for runs and experiments: first those that have a result, then the rest
-    as they are trained.
-
-    Arguments: as for sweep; training, how the rest is trained, see `engine.tree.Context`.
-
-    Raises: what sweep raises; Cancelled.
-
-    >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
-    ['shipped']
-    """
-    request = Request(specs, measure, fresh=fresh, **training)
-    yield from request.results.copy().items()
-    if not request.missing:
-        return
-    with progress_bar(request.missing, hidden=not progress) as bar:
-        request.listen(partial(show_progress, bar))
-        yield from request.train()
-
-
-# Training what is missing -------------------------------------------------------------------------
-
-
-def values_of(
-    experiment: Experiment, device: str = "auto", stop: Event | None = None
-) -> dict[str, Any]:
-    """Look up the values of an experiment, or compute them and keep them: in a worker, or in this
-    thread if it does a worker's job.
-
-    Raises: Cancelled, Failed.
-    """
-    [(_, result)] = collect([experiment], device=device, stop=stop)
-    return result.values
 
 
 # Progress -----------------------------------------------------------------------------------------

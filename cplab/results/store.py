@@ -18,14 +18,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.errors import CplabError, one_of, quote
+from cplab.errors import CplabError, quote
 from cplab.files import as_path, atomic_file, cache_dir
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.result import Outdated, Result, join, parse
 from cplab.results.rows import COLUMNS, unflatten, usual_columns
-from cplab.runs import Run
 from cplab.specs import Spec, check_spec
-from cplab.specs.experiments import FUNCTIONS
 
 if TYPE_CHECKING:
     import pyarrow
@@ -245,19 +243,13 @@ def by_key(key: str) -> Result:
 def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Result]:
     """Yield all sound results of runs, or of the experiments of a function.
 
-    Arguments: kind, "Run", or a function or its name; source, shipped or live. None is for both: a
-        key that is both shipped and live then comes twice.
+    Arguments: kind, "Run" or a function; source, shipped or live. None is for both: a key that is
+        both shipped and live then comes twice.
 
     >>> next(every_result("Run", "shipped")).source
     'shipped'
     """
-    if hasattr(kind, "address"):
-        address = kind.address
-    else:
-        kinds: dict[str, Any] = {"Run": Run, **FUNCTIONS}
-        address = kinds[one_of("kind of result", kind, kinds)].address
-    if source is not None:
-        one_of("source", source, ("shipped", "live"))
+    address = getattr(kind, "address", kind)
     if source != "live":
         shipped = archive()
         for row in shipped.columns(["key", "kind"]).to_pylist():

@@ -17,14 +17,13 @@ import torch
 from benchmarks.showing import explorer, lookup
 from benchmarks.timing import Row
 from benchmarks.traces import trace
-from benchmarks.training import card, engine, grid, stack
+from benchmarks.training import card, engine, stack
 from cplab import data, devices
 from cplab.engine import workers
 
 BENCHMARKS: dict[str, Callable[[torch.device, str], Iterator[Row]]] = {
     "engine": engine,
     "stack": stack,
-    "grid": grid,
     "trace": trace,
     "lookup": lookup,
     "explorer": explorer,

@@ -1,4 +1,4 @@
-"""Speed of training: an epoch of the engine, a stack of seeds, a grid of runs, and a GPU."""
+"""Speed of training: an epoch of the engine, a stack of seeds, and a GPU."""
 
 import copy
 import math
@@ -7,14 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.timing import Pair, Row, in_turn, make_row, seconds
-from cplab import data, devices, models
+from cplab import devices
 from cplab.deficits import Batch
 from cplab.engine.gpu.branches import Branches
 from cplab.engine.passes import Passes
@@ -22,11 +20,9 @@ from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_epoch
 from cplab.engine.training import Training, begin
 from cplab.engine.tree import plan
-from cplab.engine.workers import most_workers
 from cplab.runs import FLAGSHIP, Run, Step
 
-ONSETS = (0, 2, 4, 8, 12, 16, 24)  # of the grid
-LENGTHS = (2, 4, 8, 12, 16, 24)
+LENGTHS = (2, 4, 8, 12, 16, 24, 32, 40, 48)  # of the removal curve
 BATCH = 128  # images of a bare step
 SEEDS = 20  # in the stack, and of the flagship
 
@@ -134,97 +130,6 @@ def train_in_turn(learners: list[PlainLearner]) -> None:
             correct.float().mean().item()
 
 
-# A grid of runs -----------------------------------------------------------------------------------
-
-
-def grid(device: torch.device, dataset: str) -> Iterator[Row]:
-    """Estimate the blur grid with its controls from a few epochs of both ways."""
-    distinct = set()
-    for onset in ONSETS:
-        for length in LENGTHS:
-            run = Run("blur", onset, length, 15, "course", dataset=dataset)
-            distinct |= {run, run.equal_training(), run.newborn()}
-    runs = [*distinct]
-    epochs_shared = sum(root.epochs for root in plan(runs))
-    epochs_alone = sum(run.epochs for run in runs)
-    workers = most_workers() if device.type == "cpu" else 1
-    few = []  # but long enough for the start of processes to count for little, as in the grid
-    for seed in range(workers):
-        few.append(Run("blur", 6, 2, 0, "course", dataset=dataset, seed=seed))
-    clear_epoch = plain_epoch(few[0], device, blurred=False)
-    blurred_epoch = plain_epoch(few[0], device, blurred=True)
-    context = Context(str(device), workers=workers)
-    ours = seconds(partial(sweep, few, context)) / sum(run.epochs for run in few)
-    baseline = (3 * seconds(clear_epoch) + seconds(blurred_epoch)) / 4
-    pair = Pair(epochs_shared * ours, epochs_alone * baseline)
-    comparison = (
-        f"{len(ONSETS)} onsets by {len(LENGTHS)} lengths of blur with controls: {epochs_shared} "
-        f"epochs in a tree, {workers} at a time / {epochs_alone} epochs run by run with Dataset "
-        "and DataLoader"
-    )
-    yield make_row("grid", "s", [pair], comparison)
-
-
-class Pictures(Dataset):
-    """Images and labels as in torchvision's data sets: a PIL image through a transform.
-
-    Arguments: x, images (N, H, W, C), bytes; y, labels (N,); transform.
-    """
-
-    def __init__(self, x: Tensor, y: Tensor, transform: Callable) -> None:
-        self.x: np.ndarray = x.squeeze(-1).numpy()
-        self.y: list[int] = y.tolist()
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        from PIL import Image
-
-        return self.transform(Image.fromarray(self.x[index])), self.y[index]
-
-
-def plain_epoch(run: Run, device: torch.device, blurred: bool) -> Callable[[], None]:
-    """Make an epoch with its test as in public replications: float32, every image through PIL."""
-    from torchvision import transforms
-
-    settings = run.settings
-    images = data.images(run.dataset, run.profile)
-    normalise = [
-        transforms.ToTensor(),
-        transforms.Normalize(images.mean / 255, images.std / 255),
-    ]
-    vary = [
-        transforms.RandomCrop(settings.size, padding=settings.shift),
-        transforms.RandomHorizontalFlip(),
-    ]
-    blur = []
-    if blurred:
-        blur = [transforms.Resize(settings.size // 4), transforms.Resize(settings.size)]
-    train_transform = transforms.Compose([*blur, *vary, *normalise])
-    train_set = Pictures(images.train_x, images.train_y, train_transform)
-    test_set = Pictures(images.test_x, images.test_y, transforms.Compose(normalise))
-    net = models.build(run.model, len(images.mean), settings.size).to(device)
-    optimizer = torch.optim.SGD(
-        net.parameters(), 0.02, settings.momentum, weight_decay=settings.weight_decay
-    )
-
-    def epoch() -> None:
-        net.train()
-        for x, y in DataLoader(train_set, settings.batch, shuffle=True, num_workers=2):
-            optimizer.zero_grad()
-            F.cross_entropy(net(x.to(device)), y.to(device)).backward()
-            optimizer.step()
-        net.eval()
-        with torch.no_grad():
-            for x, y in DataLoader(test_set, settings.batch, num_workers=2):
-                answers = net(x.to(device)).argmax(1).cpu()
-                (answers == y).sum().item()
-
-    return epoch
-
-
 # A GPU --------------------------------------------------------------------------------------------
 
 
@@ -242,7 +147,7 @@ def card(device: torch.device, dataset: str) -> Iterator[Row]:
     bare = bare_epoch(flagship)
     yield epoch_row("flagship", flagship, in_turn(whole_epoch(flagship), bare))
     removal = []
-    for length in (*LENGTHS, 32, 40, 48):
+    for length in LENGTHS:
         for seed in range(5):
             removal.append(point.replace(length=length, seed=seed))
     seeds = [point.with_seed(seed) for seed in range(SEEDS)]

@@ -34,15 +34,13 @@ class Download(NamedTuple):
 
     kind: str  # the name of torchvision's class
     megabytes: int  # to download
-    folders: tuple[str, ...]  # where torchvision leaves its files, and where Debian installs them
+    folder: str  # where torchvision leaves its files
 
 
 DOWNLOADS = {
-    "cifar10": Download("CIFAR10", 170, ("cifar-10-batches-py",)),
-    "mnist": Download("MNIST", 12, ("MNIST/raw",)),
-    "fashion_mnist": Download(
-        "FashionMNIST", 31, ("FashionMNIST/raw", "/usr/share/datasets/fashion-mnist")
-    ),
+    "cifar10": Download("CIFAR10", 170, "cifar-10-batches-py"),
+    "mnist": Download("MNIST", 12, "MNIST/raw"),
+    "fashion_mnist": Download("FashionMNIST", 31, "FashionMNIST/raw"),
 }
 CONNECT = (
     "connect (log in first where a page asks for it; $HTTPS_PROXY names a proxy, $SSL_CERT_FILE "
@@ -248,7 +246,7 @@ def is_own_dataset(dataset: object) -> bool:
 
 def location(dataset: str) -> Path | None:
     """Find a data set's .npz file in $CPLAB_DATA or in the cache; or the folder of its files, where
-    torchvision has left them, or where Debian installs Fashion-MNIST.
+    torchvision has left them.
 
     Returns: None if it is nowhere.
 
@@ -256,18 +254,16 @@ def location(dataset: str) -> Path | None:
     """
     homes = [files.cache_dir() / "data"]
     if named := files.named_folder("CPLAB_DATA"):
-        folder = named.parent if os.path.isfile(named) else named
-        if not os.access(folder, os.R_OK | os.X_OK):
+        if not os.access(named, os.R_OK | os.X_OK):
             remedy = "name a directory that exists and that you may read"
             raise CplabError(f"$CPLAB_DATA is {quote(str(named))}: {remedy}")
-        homes.insert(0, folder)
+        homes.insert(0, named)
     elif os.environ.get("CPLAB_DATA") == files.NOWHERE and not is_own_dataset(dataset):
         return None
     places = [home / f"{dataset}.npz" for home in homes]
     if dataset in DOWNLOADS:
         for root in (homes[0], *map(Path, ROOTS)):
-            for inside in DOWNLOADS[dataset].folders:
-                places.append(root.expanduser() / inside)
+            places.append(root.expanduser() / DOWNLOADS[dataset].folder)
     for place in places:
         if os.path.isfile(place) or glob(f"{escape(str(place))}/*"):
             return place
@@ -410,9 +406,7 @@ def fetch_arrays(dataset: str, source: Path | None, home: Path) -> Arrays:
     make = getattr(datasets, download.kind)
     with TemporaryDirectory(dir=home) as folder:
         if source:
-            copytree(source, Path(folder, download.folders[0]))
-        for archive in Path(folder).rglob("*.gz"):
-            datasets.utils.extract_archive(str(archive))
+            copytree(source, Path(folder, download.folder))
         # With download=True torchvision reads files that are whole, and downloads others
         train = make(folder, train=True, download=True)
         test = make(folder, train=False, download=True)

@@ -623,14 +623,6 @@ def test_a_full_disk_has_no_half_written_file(made, own_cache):
     assert not [*own_cache.rglob("*.partial")]
 
 
-def test_a_clone_that_belongs_to_somebody_else_is_named_by_its_commit(monkeypatch):
-    expected = store.commit()
-    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # as git itself is tested
-    store.commit.cache_clear()
-    assert store.commit() == expected
-    assert not expected.startswith("version")
-
-
 def test_a_result_that_could_not_be_written_is_written_the_next_time(made, full_disk):
     with pytest.warns(UserWarning, match="No space left"):
         store.keep(normed(made[1], {0: 0.5}))

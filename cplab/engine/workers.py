@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from queue import Empty
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News
@@ -56,51 +56,6 @@ def most_workers() -> int:
     if allowed := os.environ.get("CPLAB_WORKERS"):
         return whole("$CPLAB_WORKERS", allowed, 1, 1000)
     return usable_cores()
-
-
-class AnyWorker(Protocol):
-    """What does jobs: a worker process, somebody else's workers, or this thread."""
-
-    @property
-    def device(self) -> str | None:
-        """The device that `auto` stands for; None if it is not known yet."""
-
-    def submit(self, job: Job, hear: Hear) -> Future:
-        """Have a job done. Its Future has what `work.do` returns, and the news that `hear`, which
-        is called from another thread, was not told."""
-
-    def stop(self) -> None:
-        """End its job before the next batch."""
-
-    def end(self) -> None:
-        """End it, since it has died."""
-
-
-class Pool(Protocol):
-    """The workers for one who asks."""
-
-    @property
-    def device(self) -> str | None:
-        """The device that `auto` stands for; None if it is not known yet."""
-
-    def take(self, running: int, waiting: int, most: int) -> AnyWorker | None:
-        """A worker that can begin a job at once, and has to; None if there is none now.
-
-        Arguments: running, how many jobs of the one who asks run; waiting, how many might begin;
-            most, how many jobs may run at a time, of all who ask.
-        """
-
-
-def open_workers(executor: Executor | None, most: int | None) -> Pool:
-    """The workers for one who asks.
-
-    Arguments: executor, somebody else's, if one is given; most, how many jobs it has at a time.
-    """
-    if executor is not None:
-        return Others(executor, most or MOST_JOBS)
-    if is_doing():  # an experiment asks
-        return ThisThread()
-    return Workers()
 
 
 # Worker processes ---------------------------------------------------------------------------------
@@ -164,7 +119,8 @@ class Worker:
             ) from error
 
     def submit(self, job: Job, hear: Hear) -> Future:
-        """Let it do a job. `hear` is called, in another thread, with what it tells meanwhile."""
+        """Have a job done. Its Future has what `work.do` returns, and the news that `hear`, which
+        is called from another thread, was not told."""
         self.number += 1
         self.hear = hear
         self.busy = True
@@ -275,7 +231,12 @@ class Workers:
         self.waits_since: float | None = None  # since when work has waited for a worker
 
     def take(self, running: int, waiting: int, most: int) -> Worker | None:
-        """See `Pool`. If no worker can begin, one is started, unless enough are starting."""
+        """A worker that can begin a job at once, and has to; None if there is none now: then one is
+        started, unless enough are starting.
+
+        Arguments: running, how many jobs of the one who asks run; waiting, how many might begin;
+            most, how many jobs may run at a time, of all who ask.
+        """
         with _lock:
             busy = sum(worker.busy for worker in _workers)
             if running and busy >= most:
@@ -372,3 +333,19 @@ class ThisThread:
 
     def end(self) -> None:
         """Nothing: it goes on."""
+
+
+AnyWorker = Worker | Others | ThisThread  # what does jobs
+Pool = Workers | Others | ThisThread  # where one who asks takes them from
+
+
+def open_workers(executor: Executor | None, most: int | None) -> Pool:
+    """The workers for one who asks.
+
+    Arguments: executor, somebody else's, if one is given; most, how many jobs it has at a time.
+    """
+    if executor is not None:
+        return Others(executor, most or MOST_JOBS)
+    if is_doing():  # an experiment asks
+        return ThisThread()
+    return Workers()

@@ -351,11 +351,9 @@ def write_live(result: Result) -> None:
 def commit() -> str:
     """The commit of this source, with a + if files have changed since; without git the version."""
     root = Path(__file__).parents[2]
-    # git would refuse to read a clone that belongs to another user
-    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]
-    describe = [*git, "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    words = ("describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+")
     if (root / ".git").exists():
         with suppress(OSError, subprocess.CalledProcessError):
-            described = subprocess.run(describe, capture_output=True, check=True)
+            described = subprocess.run(("git", "-C", root, *words), capture_output=True, check=True)
             return described.stdout.decode().strip()
     return f"version {version('cplab')}"

@@ -104,20 +104,6 @@ def test_a_figure_of_treated_networks_lacks_only_those_that_it_shows():
 # What is offered ----------------------------------------------------------------------------------
 
 
-IMPOSSIBLE = replace(BRIEF, model="mlp2-8", treatments="reset-4@1")
-
-
-def test_a_run_that_its_network_does_not_allow_is_explained_in_the_place_of_an_offer():
-    shown = missing.offer([Lack(IMPOSSIBLE)])
-    assert "mlp2-8 has no block 4: give 1 to 3" in shown.page
-
-
-def test_a_run_that_its_network_does_not_allow_is_not_trained_with_the_others():
-    job = missing.offer([Lack(IMPOSSIBLE), Lack(BRIEF)])
-    assert "one kind of network is" in job.above
-    assert "has no block 4" in job.above
-
-
 def test_an_offer_names_each_network_once():
     above = html.unescape(missing.offer([Lack(BRIEF), Lack(BRIEF, "jacobian")]).above)
     assert above.count(BRIEF.call()) == 1

@@ -321,12 +321,6 @@ class Run(Spec):
         remaining = 1 - recovered / self.recovery
         return scale * settings.recovery_lr * remaining
 
-    def check_network(self) -> None:
-        """Check that the run's network, once built, allows its treatments. Raises: CplabError."""
-        for treatment in self._treatments:
-            if treatment.kind.check:
-                treatment.kind.check(self, treatment.strength)
-
     def values(self, columns: Iterable[Iterable]) -> dict:
         """Put together the values of a result.
 

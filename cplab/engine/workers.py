@@ -20,7 +20,6 @@ from importlib.util import find_spec
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
-from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News
 from cplab.engine.process import Surroundings, begin, do_job
 from cplab.engine.work import auto_device, current_stop, do, is_doing
@@ -76,7 +75,7 @@ class Worker:
         idle_since: when the latest job ended, as time.monotonic() has it.
     """
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self) -> None:
         from loky import ProcessPoolExecutor
         from loky.backend import get_context
 
@@ -93,7 +92,7 @@ class Worker:
             context=context,
             initializer=begin,
             initargs=(their_orders, self.news),
-            env={"PYTHONHASHSEED": "0", **environment},
+            env={"PYTHONHASHSEED": "0"},
         )
         with no_interrupt():
             self.ready = self.executor.submit(auto_device)
@@ -163,13 +162,13 @@ class Worker:
         self.executor.shutdown(wait=False, kill_workers=True)
 
 
-def start(environment: dict[str, str] | None = None) -> Worker:
+def start() -> Worker:
     """Start a worker. It takes a second or two until it is ready."""
     check_installed()
     # A worker whose memory has grown begins again, which loky would tell the user
     warnings.filterwarnings("ignore", "A worker (stopped|was restarted)", UserWarning)
     with _lock:
-        worker = Worker(environment or {})
+        worker = Worker()
         if not _workers:
             end_with_python()
         _workers.append(worker)
@@ -253,7 +252,7 @@ class Workers:
                 wanted = max(wanted, min(most - busy, waiting))
             starting = len(_workers) - busy
             if starting < wanted:
-                start(cards.environment() if self.device == cards.KIND else {})
+                start()
         return None
 
     @property

@@ -521,59 +521,6 @@ def test_a_result_that_is_kept_again_takes_the_place_of_a_damaged_one(made):
 
 
 @pytest.fixture
-def damaged_archive(made, nothing_shipped):
-    """The path of a shipped file with another bit, beside a good one and one of unknown origin."""
-    path = shipping.ship(made[:2], "some")
-    shipping.ship(made[2:], "others")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    (nothing_shipped / "foreign.parquet").write_bytes(b"PAR1")  # of which no sum is known
-    sums = nothing_shipped / store.SUMS
-    sums.write_bytes(b"\xff\n" + sums.read_bytes())
-    store.open_archive.cache_clear()  # as in the next session
-    return path
-
-
-def test_damaged_shipped_files_are_left_out_with_a_warning_each(damaged_archive):
-    with pytest.warns(UserWarning, match="damaged and left out") as said:
-        store.find(RUN)
-    files = sorted(str(warning.message).split()[2] for warning in said)
-    assert files == ["foreign.parquet", "some.parquet"]
-
-
-warned_of_damage = pytest.mark.filterwarnings("ignore:.*damaged and left out")
-
-
-@warned_of_damage
-@pytest.mark.usefixtures("damaged_archive")
-def test_results_in_a_damaged_shipped_file_are_not_found():
-    assert store.find(RUNS[0]) is None
-    assert store.find(RUNS[1]) is None
-
-
-@warned_of_damage
-@pytest.mark.usefixtures("damaged_archive")
-def test_results_beside_a_damaged_shipped_file_are_found(made):
-    assert store.find(RUNS[2]) == replace(made[2], source="shipped")
-
-
-@warned_of_damage
-@pytest.mark.usefixtures("damaged_archive")
-def test_each_damaged_shipped_file_is_told_of():
-    assert len(shipping.verify()[1]) == 2
-
-
-@warned_of_damage
-def test_nothing_is_shipped_into_a_damaged_file(damaged_archive, made):
-    """The others in it would be lost."""
-    content = damaged_archive.read_bytes()
-    with pytest.raises(CplabError, match="damaged"):
-        shipping.ship(made[:1], "some")
-    assert damaged_archive.read_bytes() == content
-
-
-@pytest.fixture
 def branched(made, monkeypatch):
     """A result, kept and shipped, with a treatment that only another branch has."""
     with monkeypatch.context() as patch:

@@ -1,11 +1,10 @@
 """Results on disk: those that ship with the package, and the user's own, which are called live.
 
-Shipped results are tables, cplab/shipped/*.parquet, with a row for each result; SHA256SUMS has the
-files' checksums. Live results are JSON files in the cache directory, one for each result, with a
-checksum of its content. A damaged one is left out, and training it again replaces it.
+Shipped results are tables, cplab/shipped/*.parquet, with a row for each result. Live results are
+JSON files in the cache directory, one for each result, with a checksum of its content. A damaged
+one is left out, and training it again replaces it.
 """
 
-import hashlib
 import os
 import re
 import subprocess
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     import pyarrow.parquet
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
-SUMS = "SHA256SUMS"
 GROUP = 1000  # rows of a shipped file that are read at once
 
 
@@ -51,23 +49,16 @@ class Archive:
     rows near it, so that all curves are never in memory at once.
 
     Attributes:
-        contents: the bytes of each sound file, by name.
+        contents: the bytes of each file, by name.
         places: where the row of each result is, by key.
     """
 
     def __init__(self, folder: Path) -> None:
         self.contents: dict[str, bytes] = {}
         self.places: dict[str, RowPlace] = {}
-        sums = read_sums(folder)
-        for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
-            content = b""
-            with suppress(OSError):
-                content = (folder / name).read_bytes()
-            if hashlib.sha256(content).hexdigest() != sums.get(name):
-                line = f"shipped results {name} are damaged and left out: install cplab again"
-                warnings.warn(line, stacklevel=2)
-                continue
-            self.contents[name] = content
+        for path in sorted(folder.glob("*.parquet")):
+            name = path.name
+            self.contents[name] = path.read_bytes()
             keys = self.open(name).read(["key"], use_threads=False)["key"].to_pylist()
             for number, key in enumerate(keys):
                 self.places[key] = RowPlace(name, number)
@@ -127,16 +118,6 @@ open_archive = lru_cache(maxsize=2)(Archive)
 def archive() -> Archive:
     """The shipped results."""
     return open_archive(SHIPPED)
-
-
-def read_sums(folder: Path) -> dict[str, str]:
-    """Read the checksum of each shipped file, by name."""
-    try:
-        text = (folder / SUMS).read_text(errors="replace")
-    except OSError:
-        return {}
-    lines = re.findall(r"^(\w+)  ([\w-]+\.parquet)$", text, re.M)
-    return {name: checksum for checksum, name in lines}
 
 
 @lru_cache(maxsize=2**15)  # an estimate looks up each seed, missing ones too

@@ -570,7 +570,7 @@ def epochs_drawn(deficit: str, last: int) -> list[int]:
     >>> epochs_drawn("blur", last=24)
     [0]
     """
-    if not find_deficit(deficit, strict=False).may_change:
+    if not find_deficit(deficit).may_change:
         return [0]
     parts = STAGES - 1
     return sorted({round(last * part / parts) for part in range(STAGES)})

@@ -6,7 +6,7 @@ steps and events, which training follows.
 
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, cast
 
@@ -281,7 +281,7 @@ class Run(Spec):
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
         """The steps of the run, one for each epoch, and the events between them."""
-        find_deficit = cache(partial(deficits.find_deficit, strict=False))
+        find_deficit = cache(deficits.find_deficit)
         parts: list[Step | Event] = []
         for epoch in range(self.epochs):
             step = Step(find_deficit(self.deficit_at(epoch)), self.lr(epoch))

@@ -368,15 +368,6 @@ def test_nothing_is_left_of_a_checkpoint_once_its_run_is_done(checkpoint):
     assert not checkpoint_files()
 
 
-def test_a_slow_disk_is_written_to_less_often(stop_after, monkeypatch):
-    stop_after(math.inf)  # all parts are saved
-    written = []
-    write = "cplab.engine.checkpoints.write"
-    monkeypatch.setattr(write, lambda *_: written.append(time.sleep(0.3)))
-    grown([TREE[2]])
-    assert len(written) == 1
-
-
 def test_a_full_disk_keeps_the_checkpoint_that_it_has(checkpoint, stop_after, monkeypatch):
     path, content = checkpoint
     monkeypatch.setattr("cplab.engine.checkpoints.write", lambda *_: None)

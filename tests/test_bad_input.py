@@ -109,7 +109,6 @@ def test_a_figure_is_refused_in_one_line(call, words):
 
 
 @refused(
-    (lambda: lab.Prediction({}, {"a": [0.55, 0.6]}), "in this unit"),
     (lambda: lab.setting("CI", among=("ci", "course")), "profile 'CI': choose one of auto, ci"),
     (lambda: cplab.Explorer(schedule="paper"), "schedule 'paper'"),
     (

@@ -2,8 +2,6 @@
 // {spoilt, control}. Each life has `tests`, [age, % of test images right, % of its own training
 // images right]; once it has ended also `answers` to the test images, and its weights, `network`.
 
-const ARMS = ["spoilt", "control"];
-
 const isComplete = ({spoilt, control}) => Boolean(spoilt.answers && control.answers);
 
 // The mean of the last five epochs, in percent of test images right.

@@ -40,9 +40,9 @@ function drawLifeStrips(screen, lane, window) {
   const clear = tools.image(digits.test.images, 0, 10);
   const strip = (images) => paintImages(screen, images).toDataURL();
   const [before, during, after] = lane.children;
-  drawStrips(before, [strip(clear)]);
-  drawStrips(during, [strip(seenImages(screen, window, ten, epochs))]);
-  drawStrips(after, [strip(clear)]);
+  drawStrip(before, strip(clear));
+  drawStrip(during, strip(seenImages(screen, window, ten, epochs)));
+  drawStrip(after, strip(clear));
 }
 
 // The epochs at which a deficit is drawn: a student's own that changes where its window begins and

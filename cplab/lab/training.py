@@ -92,10 +92,7 @@ class LiveTraining:
                 missing.append(run)
         if missing:
             self.job.message = usual_time(missing)
-        try:
-            self.paint()
-        except Exception as error:  # of a student's own `draw`, which ends no training
-            self.show_fault(error)
+        self.paint()
 
     def paint(self) -> None:
         """Draw what is trained so far; nothing before the first epoch."""
@@ -156,7 +153,9 @@ class Values:
                 self._values[run][row["epoch"] + 1] = value
 
     def add_result(self, result: Result) -> None:
-        """Add all epochs of a result."""
+        """Add all epochs of a result, if it is one of the runs'."""
+        if result.spec not in self._values:
+            return
         series = result.series(self.name)  # (epochs,)
         values = {}
         for epoch, value in enumerate(series.tolist(), 1):

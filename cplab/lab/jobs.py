@@ -300,7 +300,7 @@ class Throttle:
     def __init__(
         self,
         draw: Callable[[], object],
-        seconds: float = 0.1,
+        seconds: float,
         failed: Callable[[Exception], object] | None = None,
     ) -> None:
         self.draw = draw

@@ -88,7 +88,7 @@ class Link(anywidget.AnyWidget):
 
     def show(self, **live: Unpack[Live]) -> None:
         """Show how far the work is, and nothing else of what was shown before."""
-        self.live = live
+        self.live = {**live}
 
     def bundle(self, text: str, page: str, code: str) -> Output:
         """What an output shows: text, or a page with the code of its script."""

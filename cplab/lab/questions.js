@@ -298,9 +298,7 @@ class HandIn extends Improved {
     const answers = [];
     const guesses = [];
     for (const [key, question] of Object.entries(asked)) {
-      const state = storage.read(key) ?? {};
-      const shown = state.open ? (state.answer ?? state.guesses) : undefined;
-      const first = state.first ?? shown;
+      const {first} = storage.read(key) ?? {};
       if (first === undefined) continue;
       if (question.answers) {
         const said = question.answers[first];

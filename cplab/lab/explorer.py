@@ -23,7 +23,7 @@ import bokeh
 import numpy as np
 
 from cplab import estimates
-from cplab.errors import CplabError, many, one_of, whole
+from cplab.errors import CplabError, as_list, one_of, whole
 from cplab.lab.explorer_data import (
     NEVER,
     Band,
@@ -151,7 +151,7 @@ class Explorer:
         length: int = 16,
         **setting: Any,
     ) -> None:
-        deficits = many(deficits)  # a text has several, apart by spaces
+        deficits = as_list(deficits)  # a text has several, apart by spaces
         if not deficits:
             raise CplabError(f"deficits {deficits} are not allowed: give one or more")
         unsupported = setting.keys() & {"deficit", "skipped", "treatments", "windows"}

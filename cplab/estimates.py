@@ -138,7 +138,6 @@ class Interval(NamedTuple):
     counts: tuple[int, ...] = ()
     freedom: float = np.nan
     by_seed: Mapping[int, float] = {}
-    same: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -206,11 +205,6 @@ class Estimate:
     def by_seed(self) -> Mapping[int, float]:
         """The number of each seed that all sides have."""
         return self.interval.by_seed
-
-    @property
-    def same(self) -> bool:
-        """Whether this is a difference that is exactly 0 for each seed."""
-        return self.interval.same
 
     @property
     def values(self) -> np.ndarray:
@@ -341,8 +335,6 @@ def estimate(values: Estimate | Numbers) -> Estimate:
     """
     if isinstance(values, Estimate):
         return values
-    if hasattr(values, "detach"):  # a tensor, perhaps with gradients
-        values = values.detach().cpu()
     try:
         row: np.ndarray = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
     except (TypeError, ValueError, OverflowError):
@@ -444,9 +436,7 @@ def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
     else:
         freedom = float(freedoms.min())
     half = float(student(freedom) * np.sqrt(total))
-    is_difference = abs(sum(terms.values())) < 1e-9  # other numbers may be 0 for each seed
-    same = is_difference and len(by_seed) == max(counts) and not any(by_seed.values())
-    return Interval(mean, half, counts, freedom, by_seed, same)
+    return Interval(mean, half, counts, freedom, by_seed)
 
 
 def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:

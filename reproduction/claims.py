@@ -138,7 +138,7 @@ def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict
     """
     if not number.seeds:
         return Verdict("missing")
-    if number.same:
+    if is_same(number):
         return Verdict("out of range", "in every seed both sides are the same network")
     if number.seeds < FEWEST:
         return Verdict("few seeds", "other test images may move it more than its interval says")
@@ -153,6 +153,19 @@ def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict
         return Verdict("contradicted")
     effect = detectable(number.half, number.freedom + 1)
     return Verdict("undecided", f"{effect:.2g} would show in four of five")
+
+
+def is_same(number: Estimate) -> bool:
+    """Whether a number is a difference that is exactly 0 in every seed, of two or more.
+
+    >>> blurred = numbers.accuracy(numbers.flagship())
+    >>> is_same(blurred - blurred)
+    True
+    """
+    weights = number.terms.values()
+    is_difference = bool(weights) and abs(sum(weights)) < 1e-9  # other numbers may be 0 as well
+    of_all_seeds = 2 <= len(number.by_seed) == max(number.counts)
+    return is_difference and of_all_seeds and not any(number.by_seed.values())
 
 
 def in_words(number: Estimate, digits: int = 1) -> str:

@@ -4,6 +4,7 @@ Most are of the package. Here are those that only the report needs. Accuracies a
 their differences points.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from cplab.deficits import Deficit, canonical_name
 from cplab.estimates import Estimate, Interval, estimate, seed_by_seed
 from cplab.gallery import gaussian_blur as gaussian_blur
 from cplab.gallery import random_labels as random_labels
-from cplab.labs import lab02, lab03, lab04_trace, lab07
+from cplab.lab.explorer_data import Point, Setting
+from cplab.labs import lab03, lab04_trace, lab07
 from cplab.labs.lab00 import own_images_right as own_images_right
 from cplab.labs.lab02 import half_by_images as half_by_images
 from cplab.labs.lab02b import longest_harmless_window
@@ -109,8 +111,22 @@ def longest_harmless(run: Run) -> Estimate:
 
 
 def clear_epochs_behind(run: Run) -> Estimate:
-    """The clear epochs by which a run is behind one without a deficit."""
-    return with_farther_end(lab02.clear_epochs_behind(run), q.harm(run).seeds)
+    """Harm in clear epochs: how many epochs before its end the control was already as good as a run
+    is in the end; 0 if the run is not behind. In this unit, windows at any age can be compared. The
+    ends of the interval come from those of the harm."""
+    setting = Setting(run, [run.deficit])
+    last = run.onset + run.recovery
+    points = setting.harm(Point(run.deficit, run.onset, run.length), run.recovery)
+
+    def delay(harm: float) -> float:
+        """The clear epochs that a harm of so many points stands for; NaN if no epoch does."""
+        if harm <= 0:
+            return 0
+        reached = setting.clear_epochs_to(run.onset, run.recovery, harm)
+        return math.nan if reached is None else last - reached
+
+    ends = (points.mean, points.mean - points.half, points.mean + points.half)
+    return with_farther_end(tuple(map(delay, ends)), q.harm(run).seeds)
 
 
 def with_farther_end(interval: tuple[float, ...], seeds: int) -> Estimate:

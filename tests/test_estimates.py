@@ -115,11 +115,6 @@ def test_a_number_too_large_for_a_float_is_refused():
     one_line(lambda: estimate([10**400, 1]), "row of numbers")
 
 
-def test_a_tensor_with_gradients_is_a_row_of_numbers():
-    torch = pytest.importorskip("torch")
-    assert estimate(torch.tensor([1.0, 2.0], requires_grad=True)).mean == 1.5
-
-
 # Sides --------------------------------------------------------------------------------------------
 
 
@@ -165,15 +160,6 @@ def test_equal_terms_cancel():
     many = term(np.arange(30), name="many")
     left = (few - many) + many - 2
     assert (left.mean, left.counts) == (0, (2,))
-
-
-def test_a_number_minus_itself_is_of_the_same_network():
-    few = term([1.0, 3.0])
-    assert (few - few).same
-
-
-def test_zeros_are_not_of_the_same_network():
-    assert not term([0.0, 0.0]).same
 
 
 def test_seeds_without_a_finite_number_are_left_out_of_a_ratio():

@@ -80,7 +80,6 @@ def test_whatever_is_made_of_a_number_lacks_what_it_lacks(carry):
 SHOWN = {
     "clear epochs": lambda: show.clear_epochs({"blurred": BRIEF}),
     "over the epochs": lambda: show.over_epochs({"blurred": BRIEF}, "test_accuracy"),
-    "a table of harm": lambda: show.harm_table({"blurred": BRIEF}),
     "a prediction": lambda: lab.Prediction({}, {"blurred": BRIEF}),
 }
 

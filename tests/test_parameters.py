@@ -8,7 +8,9 @@ follow. Nothing is trained or drawn: of a figure its title, its axes and its leg
 import ast
 import html
 import io
+import json
 import re
+from collections.abc import Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,7 @@ import cplab
 from cplab import show, teach
 from cplab.deficits import DEFICITS
 from cplab.estimates import lacking_in
+from cplab.lab.checks import find_exercise
 from cplab.lab.questions import NOT_TRAINED
 from cplab.show import Figure
 
@@ -30,105 +33,17 @@ LABS = sorted(ROOT.glob("labs/*.ipynb"))
 
 
 class Change(NamedTuple):
-    """What a student changes in a visible cell of a lab."""
+    """What a student changes in a visible cell of a lab: a line of its file in tests/changes."""
 
     old: str
     new: str
-    stays: tuple[str, ...] = ()  # words with the old value that are about something else
+    stays: Sequence[str] = ()  # words with the old value that are about something else
 
 
-# By the number of a lab.
-CHANGES = {
-    "00b": [
-        Change("length=16", "length=8"),
-    ],
-    "01": [
-        Change("epochs = 16", "epochs = 8"),
-        Change("12, 16, 24)", "12, 16)", stays=("an epoch stands for: 24",)),
-    ],
-    "02": [
-        Change(
-            '    "blur",', '    "noise",', stays=("clear, 32 pixels: 6 images; blur: 6 images",)
-        ),
-        Change("onset=24", "onset=8"),
-        Change('deficit="flip"', 'deficit="permute"'),
-        Change("8, 16, 24, 48)", "8, 12, 16)"),
-        Change("4 * early.recovery", "2 * early.recovery"),
-    ],
-    "02b": [
-        Change('Run("flip"', 'Run("permute"'),
-        Change('until("flip", 140)', 'until("flip", 60)'),
-        Change("end = 140", "end = 60"),
-        Change('until("blur", 40)', 'until("noise", 40)'),
-        Change('kind in ("blur", "flip")', 'kind in ("blur", "noise")'),
-        Change("(0, 20, 40, 80)", "(20, 40, 80)"),
-        Change("length=140", "length=60"),
-        Change("length=16", "length=8"),
-    ],
-    "03": [
-        Change("long = 16", "long = 8"),
-        Change("long = 16", "long = 5"),
-        Change('"noise", "permute"]\nnewborn', '"permute"]\nnewborn'),
-        Change('"fresh_noise", "blank"', '"blank", "flip"'),
-        Change("times = 8", "times = 4", stays=("## 5",)),
-        Change("length=200", "length=100"),
-    ],
-    "03b": [
-        Change("length = 32", "length = 1"),
-        Change('deficit="blur"', 'deficit="flip"', stays=("newborn, blur, vertical flip",)),
-        Change("length=480", "length=240", stays=("up to 480 epochs",)),
-    ],
-    "04": [
-        Change("onset=24", "onset=8"),
-        Change('("blur", "flip"):', '("blur", "noise"):'),
-        Change('("mosaic", "flip")', '("blur", "flip")'),
-    ],
-    "04b": [
-        Change("onset=24", "onset=8"),
-        Change('Run("blur", length=24', 'Run("blur", length=12'),
-        Change("length=16", "length=8"),
-    ],
-    "05": [
-        Change("left = 0.05", "left = 0.2"),
-    ],
-    "05b": [
-        Change("left = 25", "left = 50"),
-        Change("half = 0.5", "half = 0.2"),
-        Change('deficit="blur"', 'deficit="flip"'),
-    ],
-    "06": [
-        Change('Run("blur", length=16, model', 'Run("flip", length=16, model'),
-        Change("length=16, profile=size)\nways", "length=8, profile=size)\nways"),
-        Change('Run("blur", length=8', 'Run("flip", length=8'),
-        Change("length=8, profile=size)\nimages", "length=16, profile=size)\nimages"),
-    ],
-    "07": [
-        Change("days = 8", "days = 4"),
-        Change("(4, 8, 16):", "(4, 8):"),
-        Change("(0, 4, 8, 12)", "(0, 4, 8)", stays=("from epoch 8 to 12",)),
-        Change("length=8, onset=0", "length=4, onset=8"),
-    ],
-    "08": [
-        Change("closed = 1 ", "closed = 3 ", stays=("depth 1", "## 1", "layers 1 %")),
-        Change("onset=2)", "onset=1)", stays=("depth 2",)),
-        Change("depth = 2", "depth = 3"),
-    ],
-    "09": [
-        Change("harm(Run(deficit, length=16", "harm(Run(deficit, length=8"),
-        Change('blurred = Run("blur"', 'blurred = Run("noise"'),
-        Change('noisy = Run("noise"', 'noisy = Run("blur"'),
-        Change('deprived = Run("blur"', 'deprived = Run("noise"'),
-        Change('("noise", "blur")}\ncured', '("flip", "blur")}\ncured'),
-        Change('Run("blur", length=16, model', 'Run("noise", length=16, model'),
-        Change("onset=8", "onset=4"),
-        Change('("blur", "noise", gallery', '("noise", gallery'),
-    ],
-}
 # What trains, and what only a person moves, is not shown.
 BY_HAND = re.compile(r"lab\.live\(|\.grow\(|grow_and_prune\(|Nursery\(|Explorer\(|clinic\(waiting")
 PARAMETER = re.compile(r'\b(onset|length|deficit|days|long|left|half|lengths|ends)\b ?= ?[\d"(]')
 LIST = re.compile(r"(?:(?<=in )|(?<== ))\((\d+(?:, \d+){2,})\)")  # of numbers
-TRAINED = ("00-1", "00-2", "00-3", "00b-2", "02-2", "02-4", "03b-2")  # exercises that have to be
 
 
 def words_of(shown):
@@ -223,8 +138,9 @@ class Played(NamedTuple):
 
     @property
     def changes(self):
-        number = self.path.name.partition("_")[0]
-        return CHANGES.get(number, [])
+        file = ROOT / "tests" / "changes" / f"{self.path.name.partition('_')[0]}.json"
+        lines = json.loads(file.read_text("utf-8")) if file.exists() else []
+        return [Change(**line) for line in lines]
 
 
 def undrawn(figure):
@@ -415,7 +331,7 @@ def test_solutions_are_right(played, solutions):
     wrong = []
     for name, source in solutions.items():
         exercise = name.removeprefix("check-")
-        if name.startswith("check-") and exercise not in TRAINED:
+        if name.startswith("check-") and not find_exercise(exercise).own_training:
             run(solutions[f"solution-{exercise}"], played.space)
             if not run(source, played.space).endswith("right."):
                 wrong.append(exercise)

@@ -16,7 +16,6 @@ from cplab.engine.gpu.graphs import Graphs
 from cplab.engine.train import train
 from cplab.results.result import without_times
 from cplab.runs import Run
-from reproduction.studies.lab05b_pruning import prune_weights
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
@@ -175,14 +174,6 @@ def test_a_graph_that_fails_its_trial_is_not_kept(stand_in):
     assert stand_in.replayed == graphs
     cards.KIND = "none"  # the fixture puts it back
     assert without_times(rows) == without_times(train_stretch(run, 3).rows)
-
-
-def test_pruned_weights_stay_pruned_on_a_gpu(stand_in, monkeypatch):
-    options = {"density": 0.3, "training": 1, "retraining": 1, "device": "cpu"}
-    values = prune_weights("ci", "magnitude", **options)
-    assert stand_in.replayed
-    monkeypatch.setattr(cards, "KIND", "none")
-    assert values == prune_weights("ci", "magnitude", **options)
 
 
 @pytest.fixture

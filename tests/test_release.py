@@ -23,7 +23,6 @@ def copied(folder):
     for name in FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "labs", folder / "labs")
     return folder
 
 
@@ -93,13 +92,6 @@ def test_the_citation_has_the_address(released):
 
 def test_the_package_has_the_address(released):
     assert f'REPOSITORY = "{ADDRESS}"' in (released / "cplab/teach/site.py").read_text("utf-8")
-
-
-def test_each_lab_has_the_address(released):
-    labs = sorted((released / "labs").glob("[0-9]*.ipynb"))
-    assert len(labs) == len(teach.labs())
-    for path in labs:
-        assert ADDRESS in first_cell(path)
 
 
 def test_an_address_that_is_written_twice_changes_nothing(released):

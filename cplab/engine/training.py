@@ -1,7 +1,7 @@
 """A run while it is trained: what it begins with, how it continues, and what it hands on."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +41,6 @@ class Training:
     state: TrainState
     provenance: Provenance
     error: Failed | None = None  # with which the run ended
-    after_step: Callable[[], None] | None = None  # called after each step
     # Of this network and those of the seeds beside it. They are kept from one epoch to the next by
     # the first of these trainings alone
     passes: Passes | None = None
@@ -108,8 +107,6 @@ class Training:
         """Do to the network what follows each step of the optimiser."""
         if step.fixed_norms:
             rescale_layers(self.state.net, self.birth_norms)
-        if self.after_step:
-            self.after_step()
 
     def row(self, step: Step, loss: float, test: dict) -> dict:
         """The row of an epoch in the curve.

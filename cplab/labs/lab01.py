@@ -18,6 +18,7 @@ from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import one_of
 from cplab.estimates import MISSING, Estimate, lacking_in
 from cplab.lab.questions import Shown
+from cplab.previews import drawn_pictures
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import (
@@ -383,3 +384,17 @@ def draw_view(view: View, quantity: str, days: int) -> Figure:
     fig.ax.plot(kitten.x / days, kitten["mean"], "^", color=HUES[1], markersize=9, label="kitten")
     level_line(fig.ax, 1)
     return name_lines(fig)
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what three kinds of childhood show, beside a clear one."""
+    seen = {
+        "clear": "none",
+        "a cataract": "blur",
+        "stripes alone": "stripes",
+        "a closed eye": "blank",
+    }
+    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})

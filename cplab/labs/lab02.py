@@ -22,10 +22,10 @@ from cplab.estimates import (
     lacking_in,
     rows_of_seeds,
 )
-from cplab.lab.explorer_data import Point, Setting
 from cplab.late import nn
 from cplab.measure import measurement
 from cplab.measure.builtin import answers_to
+from cplab.previews import drawn_pictures
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run
@@ -35,41 +35,6 @@ from cplab.styles import EQUAL, ink, style
 
 if TYPE_CHECKING:
     from cplab.data import Images
-
-
-class Delay(NamedTuple):
-    """How many clear epochs a run is behind, and the ends of the interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def clear_epochs_behind(run: Run) -> Delay:
-    """Harm in clear epochs: how many epochs before its end the control was already as good as this
-    run is in the end; 0 if the run is not behind. In this unit, windows at any age can be compared.
-    The ends of the interval come from those of the harm.
-
-    >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    >>> clear_epochs_behind(run).mean > 20
-    True
-    """
-    setting = Setting(run, [run.deficit])
-    last = run.onset + run.recovery
-    points = setting.harm(Point(run.deficit, run.onset, run.length), run.recovery)
-
-    def delay(harm: float) -> float:
-        """The clear epochs that a harm of so many points stands for; NaN if no epoch does."""
-        if harm <= 0:
-            return 0
-        reached = setting.clear_epochs_to(run.onset, run.recovery, harm)
-        return math.nan if reached is None else last - reached
-
-    return Delay(
-        mean=delay(points.mean),
-        low=delay(points.mean - points.half),
-        high=delay(points.mean + points.half),
-    )
 
 
 def which_behind(*runs: Run) -> tuple[int, ...] | None:
@@ -264,3 +229,12 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
             middle = begin + stretch.epochs / 2
             fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))
         begin += stretch.epochs
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what a network sees that is blurred or in noise, beside clear pictures."""
+    seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
+    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})

@@ -1,15 +1,15 @@
 """Figures of runs: final accuracies, quantities over the epochs, harm. `size` as in figures.py."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from cplab import estimates, quantities
 from cplab.deficits import canonical_name
-from cplab.errors import CplabError, as_list, check_dict, one_of, quote
+from cplab.errors import CplabError, as_list, check_dict, quote
 from cplab.estimates import Estimate, is_level, lacking_in, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result, lack
@@ -18,28 +18,13 @@ from cplab.results.result import LAST
 from cplab.results.rows import run_columns
 from cplab.runs import Run
 from cplab.show.base import GREY, Figure, Size, draw_band, figure, line_look, name_lines, styled
-from cplab.show.figures import means, seeds_line, table
+from cplab.show.figures import means, seeds_line
 from cplab.specs import check_spec
 from cplab.specs.own import full_name
 from cplab.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, style
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
-
-
-class Control(NamedTuple):
-    """What a run is compared with in `removal`: the run that it gives, and its words."""
-
-    of_run: Callable[[Run], Run]
-    words: str
-
-
-CONTROLS = {
-    "newborn": Control(Run.newborn, "the newborn"),
-    "equal training": Control(Run.equal_training, "equal training"),
-    "without window": Control(Run.without_window, "the twin"),
-}
 
 
 # The words for a field of runs, on an axis
@@ -61,8 +46,8 @@ def removal(
     """Draw final accuracy against the epoch at which the deficit is removed (paper, figures 1, 2).
 
     Arguments: run, whose profile, schedule and onset all runs have; deficits, names or functions of
-        your own; control, newborn, equal training or without window: accuracies are then in points
-        above it. Without a control in the call, the controls are drawn in grey; title, the finding.
+        your own; control, of `quantities.behind`: accuracies are then in points above it. Without
+        a control in the call, the controls are drawn in grey; title, the finding.
 
     >>> removal(Run(profile="ci"), ("blur",)).ax.get_ylabel()
     'final test accuracy, %'
@@ -77,8 +62,11 @@ def removal(
     if run.onset:
         x += f", from epoch {run.onset}"
     if control:
-        chosen = CONTROLS[one_of("control", control, CONTROLS)]
-        return removal_beside(impaired, chosen, x, title, size)
+        above: dict[str, dict[int, Estimate]] = {}
+        for name, runs in impaired.items():
+            above[name] = {run.length: -quantities.behind(run, control) for run in runs}
+        words = control if control == "equal training" else f"the {control}"
+        return means(above, (x, f"points above {words}"), title, zero=True, **size)
 
     lengths = {0}
     for runs in impaired.values():
@@ -99,22 +87,6 @@ def removal(
     else:
         y = "final test accuracy, %"
     return means(groups, (x, y), title, **size)
-
-
-def removal_beside(
-    impaired: Mapping[str, Sequence[Run]],
-    control: Control,
-    x: str,
-    title: str,
-    size: Size,
-) -> Figure:
-    """Draw how many points runs, {deficit: runs}, lie above a control, against their length."""
-    groups: dict[str, dict[int, Estimate]] = {}
-    for name, runs in impaired.items():
-        groups[name] = {}
-        for run in runs:
-            groups[name][run.length] = quantities.advantage(run, control.of_run(run))
-    return means(groups, (x, f"points above {control.words}"), title, zero=True, **size)
 
 
 @styled
@@ -361,15 +333,3 @@ def harm_by(
             lines[label][getattr(run, field)] = points
     axes = (FIELDS.get(field, field), "harm, points")
     return means(lines, axes, title, zero=True, **size)
-
-
-def harm_table(runs: Mapping[str, Run]) -> "pd.DataFrame":
-    """Make a table of runs' harm, {label: run}, and their seeds.
-
-    >>> [*harm_table({"8 epochs of blur": Run("blur", length=8)}).index]
-    ['8 epochs of blur']
-    """
-    rows = {}
-    for words, run in check_dict("runs", runs).items():
-        rows[words] = {"harm, points": quantities.harm(run)}
-    return table(rows)

@@ -185,7 +185,6 @@ class Explorer:
         self.link = Link(SCRIPT, state=state)
         self.content = self._collect_content()
         self._task = Task(self.link, self._work)
-        self._show_cost()
         self.link.observe(self._follow, "state")
 
     @property
@@ -234,6 +233,7 @@ class Explorer:
     # Output ---------------------------------------------------------------------------------------
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Output:
+        self._show_cost()
         return self.link.bundle(self.words, self.page(), SCRIPT)
 
     @property

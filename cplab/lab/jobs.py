@@ -291,21 +291,15 @@ class Throttle:
     Whatever tells a page something while work goes on goes through a Throttle, since Jupyter's
     server drops messages that come in a flood. All together draw at most 30 times a second.
 
-    Arguments: draw, called in a thread of its own; seconds, between the end of a drawing and the
-        next one; failed, called with an error of `draw`, which ends nothing else.
+    Arguments: draw, called in a thread of its own, where an error is printed; seconds, between the
+        end of a drawing and the next one.
     """
 
     _turn = threading.Lock()  # held by the one that draws
 
-    def __init__(
-        self,
-        draw: Callable[[], object],
-        seconds: float,
-        failed: Callable[[Exception], object] | None = None,
-    ) -> None:
+    def __init__(self, draw: Callable[[], object], seconds: float) -> None:
         self.draw = draw
         self.seconds = seconds
-        self.failed = failed
         self._lock = threading.Lock()
         self._due = False
         self._thread: threading.Thread | None = None  # while there is something to draw
@@ -337,10 +331,7 @@ class Throttle:
             with Throttle._turn:
                 try:
                     self.draw()
-                except Exception as error:
-                    if self.failed is None:
-                        traceback.print_exc()
-                    else:
-                        self.failed(error)
+                except Exception:
+                    traceback.print_exc()
                 time.sleep(APART)
             self._hurry.wait(self.seconds)

@@ -111,15 +111,19 @@ class LiveTraining:
             words = self.quantity.partition("@")[0].replace("_", " ")
             self.job.picture = as_html(show.curves(begun, "epoch", words))
 
-    def show_fault(self, error: Exception) -> None:
-        """Show a line in place of the figure."""
-        line = f"This could not be drawn: {type(error).__name__}: {error}"
-        self.job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
+    def paint_or_say(self) -> None:
+        """Draw it again; if a student's own `draw` fails, which ends no training, say so in place
+        of the figure."""
+        try:
+            self.paint()
+        except Exception as error:
+            line = f"This could not be drawn: {type(error).__name__}: {error}"
+            self.job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
 
     def train(self, stop: threading.Event) -> str:
         """Train what has no result, and say how long it took."""
         request = Request(self.runs, self.measures, stop=stop)
-        draw_soon = Throttle(self.paint, DRAWN, self.show_fault)
+        draw_soon = Throttle(self.paint_or_say, DRAWN)
 
         def hear(request: Request, news: News) -> None:
             for run, new in news:

@@ -68,9 +68,9 @@ def load_libraries(with_torch):
     import scipy.stats  # noqa: F401
 
     from cplab import digits, lab, show  # noqa: F401
-    from cplab.data import practice
     from cplab.engine import workers
     from cplab.lab.explorer import packed_bokeh
+    from cplab.practice import practice
 
     workers.Workers = here.Here
     workers.warm = here.warm

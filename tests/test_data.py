@@ -11,11 +11,13 @@ import pytest
 import torch
 from conftest import digits, forget_lookups, one_line
 from PIL import Image
-from torchvision import datasets, transforms
+from torchvision import datasets as torchvision_datasets
+from torchvision import transforms
 
 import cplab
-from cplab import data
+from cplab import data, datasets
 from cplab.digits import draw
+from cplab.practice import practice
 from cplab.specs.profiles import PROFILES
 from reproduction import shipping
 
@@ -34,8 +36,8 @@ def fill(folder, value):
 
 def pixels_of_mnist():
     """The values that its pixels have."""
-    arrays, _ = data.load_arrays("mnist")
-    return {*arrays["train_x"].flat}
+    arrays, _ = datasets.load_arrays("mnist")
+    return {*arrays.train_x.flat}
 
 
 @pytest.fixture
@@ -48,8 +50,8 @@ def downloads(monkeypatch):
         done.append(half)
         return SimpleNamespace(data=digits()[f"{half}_x"], targets=digits()[f"{half}_y"])
 
-    monkeypatch.setattr(datasets, "MNIST", mnist)
-    monkeypatch.setattr(data, "ROOTS", ())
+    monkeypatch.setattr(torchvision_datasets, "MNIST", mnist)
+    monkeypatch.setattr(datasets, "ROOTS", ())
     return done
 
 
@@ -65,14 +67,18 @@ def data_folder(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("downloads", "data_folder")
 def test_a_set_is_not_here_before_it_is_fetched():
-    assert not data.is_here("mnist")
-    data.load_arrays("mnist")
-    assert data.is_here("mnist")
+    assert not datasets.is_here("mnist")
+    datasets.load_arrays("mnist")
+    assert datasets.is_here("mnist")
+
+
+def test_a_part_of_a_computed_set_is_here():
+    assert datasets.is_here("practice-part2")
 
 
 def test_a_set_is_fetched_once_by_all_who_want_it(downloads):
     with ThreadPoolExecutor(3) as pool:
-        loads = [pool.submit(data.load_arrays, "mnist") for _ in range(3)]
+        loads = [pool.submit(datasets.load_arrays, "mnist") for _ in range(3)]
     copies = [load.result()[1] for load in loads]
     assert copies == 3 * ["mnist-original"]
     assert downloads == ["train", "test"]
@@ -80,7 +86,7 @@ def test_a_set_is_fetched_once_by_all_who_want_it(downloads):
 
 @pytest.mark.usefixtures("downloads")
 def test_the_size_of_a_download_is_printed(capsys):
-    data.load_arrays("mnist")
+    datasets.load_arrays("mnist")
     assert "12 MB" in capsys.readouterr().err
 
 
@@ -99,7 +105,7 @@ def test_the_named_folder_goes_before_the_cache(own_cache, data_folder):
 @pytest.mark.usefixtures("own_cache")
 def test_a_named_folder_that_is_nowhere_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "nowhere"))
-    one_line(lambda: data.load_arrays("mnist"), "CPLAB_DATA", "directory")
+    one_line(lambda: datasets.load_arrays("mnist"), "CPLAB_DATA", "directory")
 
 
 TORCHVISION = {
@@ -124,15 +130,15 @@ def left_by_torchvision(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("left_by_torchvision")
 def test_files_that_torchvision_left_are_a_set_that_is_here():
-    assert data.is_here("mnist")
+    assert datasets.is_here("mnist")
 
 
 @pytest.mark.usefixtures("left_by_torchvision")
 def test_files_that_torchvision_left_are_read_without_a_download():
-    arrays, copy = data.load_arrays("mnist")
+    arrays, copy = datasets.load_arrays("mnist")
     assert copy == "mnist-original"
     for name, expected in digits().items():
-        assert np.array_equal(arrays[name], expected)
+        assert np.array_equal(getattr(arrays, name), expected)
 
 
 # What fails ---------------------------------------------------------------------------------------
@@ -149,7 +155,7 @@ def test_a_full_disk_leaves_no_part_of_a_set(monkeypatch, own_cache):
         raise OSError("No space left")
 
     monkeypatch.setattr(np, "savez", break_off)
-    one_line(lambda: data.load_arrays("mnist"), "No space left")
+    one_line(lambda: datasets.load_arrays("mnist"), "No space left")
     assert nothing_half_done(own_cache)
 
 
@@ -157,7 +163,7 @@ def test_a_download_that_fails_says_why_and_ways_out(monkeypatch, own_cache):
     why = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer"
     unreachable = urllib.error.URLError(why)
     monkeypatch.setattr(urllib.request, "urlopen", Mock(side_effect=unreachable))
-    monkeypatch.setattr(data, "ROOTS", ())
+    monkeypatch.setattr(datasets, "ROOTS", ())
     ways_out = (why, "$SSL_CERT_FILE", "cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")
     one_line(lambda: data.images("cifar10", "ci"), *ways_out)
     assert nothing_half_done(own_cache)
@@ -201,7 +207,7 @@ def uneven(elsewhere):
     def take():
         train = half_of_digits("train", np.repeat(np.arange(4), [400, 400, 40, 400]))
         test = half_of_digits("test", np.repeat(np.arange(4), [200, 200, 10, 200]))
-        return data.images(data.images_from(train, test), "ci")
+        return data.images(cplab.images_from(train, test), "ci")
 
     return elsewhere(take)[0]
 
@@ -229,12 +235,12 @@ def colours(count=600, classes=14):
 @pytest.fixture
 def letters():
     """The name of a user's images."""
-    return data.images_from(colours(), colours(), name="letters")
+    return cplab.images_from(colours(), colours(), name="letters")
 
 
 def test_other_images_of_the_same_name_are_another_set(letters):
     x, y = colours()
-    other = data.images_from((x + 1, y), (x, y), name="letters")
+    other = cplab.images_from((x + 1, y), (x, y), name="letters")
     assert other.partition("@")[0] == letters.partition("@")[0] == "letters"
     assert other != letters
 
@@ -250,7 +256,7 @@ def train_on(dataset, profile="ci"):
 
 @pytest.mark.parametrize("name", ["My letters", "图片", "9 Äpfel"])
 def test_a_run_trains_on_a_users_images_whatever_they_are_called(name):
-    dataset = data.images_from(colours(), colours(), name=name)
+    dataset = cplab.images_from(colours(), colours(), name=name)
     result = train_on(dataset)
     assert (result.spec.dataset, result.copy) == (dataset, dataset)
     assert cplab.find(result.spec).accuracy == result.accuracy > 0
@@ -258,7 +264,7 @@ def test_a_run_trains_on_a_users_images_whatever_they_are_called(name):
 
 @pytest.mark.parametrize("profile", ["ci", "tiny"])  # all seeds share images, or each draws its own
 def test_a_profile_takes_as_many_images_as_there_are(profile):
-    few = data.images_from(colours(20, 4), colours(20, 4))
+    few = cplab.images_from(colours(20, 4), colours(20, 4))
     assert train_on(few, profile).accuracy > 0
 
 
@@ -281,7 +287,7 @@ FORMS = {
 
 
 def of_pair(x, y=LABELS):
-    return data.images_from((x, y), (x, y), name="own")
+    return cplab.images_from((x, y), (x, y), name="own")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -318,19 +324,19 @@ SQUARE = [transforms.Resize(32), transforms.CenterCrop(32)]
 
 @pytest.mark.parametrize("last", [[], [transforms.ToTensor()]], ids=["pictures", "tensors"])
 def test_a_folder_of_pictures_is_read_by_torchvision(pets, last):
-    half = datasets.ImageFolder(pets, transforms.Compose(SQUARE + last))
-    arrays, _ = data.load_arrays(data.images_from(half, half))
-    for part in ("train", "test"):
-        assert arrays[f"{part}_x"].shape == (10, 32, 32, 3)
-        assert arrays[f"{part}_y"].tolist() == [0] * 5 + [1] * 5
-        assert arrays[f"{part}_x"][:, 0, 0, 1].tolist() == [0] * 5 + [200] * 5
+    half = torchvision_datasets.ImageFolder(pets, transforms.Compose(SQUARE + last))
+    arrays, _ = datasets.load_arrays(cplab.images_from(half, half))
+    for x, y in ((arrays.train_x, arrays.train_y), (arrays.test_x, arrays.test_y)):
+        assert x.shape == (10, 32, 32, 3)
+        assert y.tolist() == [0] * 5 + [1] * 5
+        assert x[:, 0, 0, 1].tolist() == [0] * 5 + [200] * 5
 
 
 def test_a_part_of_a_data_set_is_a_half(pets):
-    pictures = datasets.ImageFolder(pets, transforms.Compose(SQUARE))
+    pictures = torchvision_datasets.ImageFolder(pets, transforms.Compose(SQUARE))
     train, test = torch.utils.data.random_split(pictures, [8, 2])
-    arrays, _ = data.load_arrays(data.images_from(train, test))
-    assert (len(arrays["train_y"]), len(arrays["test_y"])) == (8, 2)
+    arrays, _ = datasets.load_arrays(cplab.images_from(train, test))
+    assert (len(arrays.train_y), len(arrays.test_y)) == (8, 2)
 
 
 REFUSED = {
@@ -348,7 +354,7 @@ def test_what_are_no_images_is_refused(form):
 
 
 def test_a_folder_s_name_is_refused_with_what_reads_it(pets):
-    one_line(lambda: data.images_from(pets, pets), "ImageFolder")
+    one_line(lambda: cplab.images_from(pets, pets), "ImageFolder")
 
 
 # What a profile makes of them ---------------------------------------------------------------------
@@ -375,7 +381,7 @@ def test_small_images_are_padded_with_zeros_to_32_pixels(profile):
 
 
 def test_images_are_shrunk_to_the_means_of_blocks(profile):
-    whole = data.practice()["test_x"][: PROFILES[profile].test_images]
+    whole = practice().test_x[: PROFILES[profile].test_images]
     images = data.images("practice", profile)
     assert np.array_equal(images.test_x, shrunk(whole, PROFILES[profile].size))
 
@@ -390,7 +396,7 @@ def test_images_are_normalised_by_the_pixels_of_training(profile):
 
 
 def test_parts_of_a_set_follow_each_other():
-    labels = torch.as_tensor(data.practice()["train_y"]).long()
+    labels = torch.as_tensor(practice().train_y).long()
     first = data.images("practice", "ci")
     second = data.images("practice-part2", "ci")
     assert torch.equal(first.train_y, labels[:512])
@@ -420,8 +426,8 @@ def test_changing_one_copy_of_the_images_changes_no_other():
 @pytest.fixture(scope="module")
 def drawn():
     """All images of the set, uint8 (N, 12, 12), those for training first."""
-    arrays, _ = data.load_arrays("drawn")
-    return np.concatenate([arrays["train_x"], arrays["test_x"]])
+    arrays, _ = datasets.load_arrays("drawn")
+    return np.concatenate([arrays.train_x, arrays.test_x])
 
 
 def test_the_drawn_set_begins_with_the_first_digits_that_are_drawn(drawn):
@@ -436,7 +442,7 @@ def test_drawn_digits_are_all_different(drawn):
 @pytest.fixture
 def two_seeds():
     """The drawn digits of seeds 0 and 1."""
-    return [data.own_images("drawn", "tiny", seed, 300) for seed in (0, 1)]
+    return [data.images_of_seed("drawn", "tiny", seed, 300) for seed in (0, 1)]
 
 
 def test_a_seed_has_as_many_images_as_it_asks_for(two_seeds):
@@ -454,4 +460,4 @@ def test_all_seeds_are_tested_on_the_same_images(two_seeds):
 
 
 def test_more_images_than_there_are_for_a_seed_are_refused():
-    one_line(lambda: data.own_images("drawn", "tiny", 0, 10_000), "6000", "10000")
+    one_line(lambda: data.images_of_seed("drawn", "tiny", 0, 10_000), "6000", "10000")

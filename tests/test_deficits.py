@@ -14,8 +14,9 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
 import cplab
-from cplab import data, deficits, gallery
+from cplab import deficits, gallery
 from cplab.deficits import DEFICITS, apply_deficit, canonical_name, find_deficit
+from cplab.practice import practice
 
 PACKAGE = [name for name, known in DEFICITS.items() if not known.own]
 LABELS = torch.arange(64) % 10
@@ -29,7 +30,7 @@ def seen_under(name, x):
 @pytest.fixture(scope="module")
 def pictures():
     """64 practice images of 16 pixels, normalised."""
-    x = torch.as_tensor(data.practice()["test_x"][:64]).permute(0, 3, 1, 2).float()
+    x = torch.as_tensor(practice().test_x[:64]).permute(0, 3, 1, 2).float()
     x = torch.nn.functional.avg_pool2d(x, 2)
     return (x - x.mean()) / x.std()
 

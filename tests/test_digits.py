@@ -9,7 +9,7 @@ import pytest
 from conftest import one_line
 from PIL import Image
 
-from cplab import data, digits
+from cplab import datasets, digits, practice
 
 SHA256 = {
     "train_x": "a9d62c74c8ce7358fe95456bff9e674aec0fa5ec6a96774e54036abafa90c4e6",
@@ -33,12 +33,12 @@ def drawn_anew(monkeypatch):
 
 @pytest.mark.parametrize("part", SHA256)
 def test_drawn_digits_are_those_on_which_shipped_results_rest(part):
-    assert hashlib.sha256(digits.drawn()[part].tobytes()).hexdigest() == SHA256[part]
+    assert hashlib.sha256(getattr(digits.drawn(), part).tobytes()).hexdigest() == SHA256[part]
 
 
 def test_drawn_digits_need_no_font(drawn_anew, monkeypatch, tmp_path):
     monkeypatch.setattr(matplotlib, "get_data_path", lambda: str(tmp_path))
-    assert np.array_equal(drawn_anew()["train_x"], digits.drawn()["train_x"])
+    assert np.array_equal(drawn_anew().train_x, digits.drawn().train_x)
 
 
 def test_the_picture_shows_ten_digits_in_each_of_21_typefaces():
@@ -76,20 +76,21 @@ def test_a_picture_that_was_cut_off_is_refused(length, drawn_anew, monkeypatch, 
 
 
 def test_a_set_that_this_machine_computes_otherwise_is_another_copy(monkeypatch):
-    other = {name: array.copy() for name, array in digits.drawn().items()}
-    other["train_x"][0, 0, 0] ^= 1
-    monkeypatch.setitem(data.COMPUTED, "drawn", lambda: other)
-    data.computed.cache_clear()
-    copy = data.load_arrays("drawn")[1]
-    data.computed.cache_clear()
+    usual = digits.drawn()
+    other = usual._replace(train_x=usual.train_x.copy())
+    other.train_x[0, 0, 0] ^= 1
+    monkeypatch.setitem(datasets.COMPUTED, "drawn", lambda: other)
+    datasets.compute.cache_clear()
+    copy = datasets.load_arrays("drawn")[1]
+    datasets.compute.cache_clear()
     assert copy.startswith("drawn-")
 
 
 @pytest.mark.parametrize("name", ["drawn", "practice"])
 def test_a_computed_set_is_the_copy_that_shipped_results_name(name):
-    assert data.load_arrays(name)[1] == name
+    assert datasets.load_arrays(name)[1] == name
 
 
 def test_the_practice_set_is_that_on_which_shipped_results_rest():
-    digest = hashlib.sha256(data.practice()["test_x"].tobytes()).hexdigest()
+    digest = hashlib.sha256(practice.practice().test_x.tobytes()).hexdigest()
     assert digest.startswith("df0ff2c19c2b23d8")

@@ -21,7 +21,8 @@ PATHS = [path.relative_to(ROOT).as_posix() for path in FILES]
 LAYERS = (
     {"errors", "files", "late", "tracebacks"},
     {"devices", "seeding", "specs"},
-    {"data", "deficits", "digits", "gallery", "models"},
+    {"arrays", "data", "datasets", "digits", "own_images", "practice"}
+    | {"deficits", "gallery", "models"},
     {"runs"},
     {"measure"},
     {"engine"},

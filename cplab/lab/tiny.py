@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 import numpy as np
 from IPython.display import display, update_display
 
-from cplab import data, deficits
+from cplab import data, datasets, deficits
 from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.digits import drawn
 from cplab.errors import CplabError, quote, whole
@@ -313,8 +313,8 @@ def digits(train: int = TRAIN) -> PackedDigits:
     1000
     """
     arrays = drawn()
-    pixels = np.concatenate([arrays["train_x"][:train], arrays["test_x"]])
-    labels = np.concatenate([arrays["train_y"][:train], arrays["test_y"]])
+    pixels = np.concatenate([arrays.train_x[:train], arrays.test_x])
+    labels = np.concatenate([arrays.train_y[:train], arrays.test_y])
     return pack(sixteen_greys(downsample(pixels, TINY.size)), labels, train)
 
 
@@ -379,7 +379,7 @@ def with_images(content: NurseryContent, dataset: object) -> None:
             f"images {quote(dataset)} are not a name: give the one that cplab.images_from((x, y), "
             "(test_x, test_y)) returns"
         )
-    count = data.classes(data.check_dataset(dataset))
+    count = data.classes(datasets.check_dataset(dataset))
     if count > MOST_CLASSES:
         raise CplabError(
             f"{dataset} has {count} classes: the screen shows {MOST_CLASSES} at most, "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cplab import data, quantities, show
+from cplab import datasets, quantities, show
 from cplab.estimates import (
     BY_NORMAL,
     MISSING,
@@ -166,10 +166,10 @@ def misread(run: Run) -> Figure | str:
     accuracies = image_accuracies(run)
     if not (len(accuracies.clear) and len(accuracies.deprived)):
         return ""
-    if not data.is_here(run.dataset):
+    if not datasets.is_here(run.dataset):
         return f"<p>The photographs are missing: <code>cplab data fetch {run.dataset}</code></p>"
-    arrays, _ = data.load_arrays(run.dataset)
-    photographs = arrays["test_x"]
+    arrays, _ = datasets.load_arrays(run.dataset)
+    photographs = arrays.test_x
     loss = accuracies.clear.mean(0) - accuracies.deprived.mean(0)  # by the deficit, (images,)
     most_lost = np.argsort(-loss, kind="stable")
     most_gained = most_lost[::-1]

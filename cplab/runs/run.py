@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
-from cplab import data, deficits, models
+from cplab import datasets, deficits, models
 from cplab.errors import CplabError, as_list, one_of, whole
 from cplab.runs.steps import Event, Loss, Step
 from cplab.runs.treatments import Treatment, read_treatments, without
@@ -62,7 +62,7 @@ def treated_step(step: Step, treatment: Treatment) -> Step:
 
 Epochs = Annotated[Count, Field(le=LONGEST)]
 DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
-DatasetName = Annotated[str, BeforeValidator(data.check_dataset)]
+DatasetName = Annotated[str, BeforeValidator(datasets.check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]
 # As a run is given them; it holds a tuple of Treatment
 Treatments = str | Iterable[str | Treatment | tuple]

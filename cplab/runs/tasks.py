@@ -150,7 +150,7 @@ class Classification:
         profile = PROFILES[run.profile]
         if profile.own_images:
             count = run.images or profile.train_images
-            return data.own_images(run.dataset, run.profile, run.seed, count, str(device), part)
+            return data.images_of_seed(run.dataset, run.profile, run.seed, count, str(device), part)
         images = data.shared_images(run.dataset, run.profile, str(device))
         if part == 1:
             return images

@@ -121,15 +121,10 @@ def fail(run, row):
     raise ValueError("no such plot")
 
 
-def test_a_failing_report_is_named_once():
+def test_a_failing_report_is_named_once_and_its_runs_are_trained():
     with pytest.warns(UserWarning, match="no such plot") as said:
-        cplab.sweep(BRIEF, progress=False, workers=1, report=fail)
+        results = cplab.sweep(BRIEF, progress=False, workers=1, report=fail)
     assert len(said) == 1
-
-
-@pytest.mark.filterwarnings("ignore:.*no such plot")
-def test_runs_whose_report_fails_are_trained():
-    results = cplab.sweep(BRIEF, progress=False, workers=1, report=fail)
     assert results == [cplab.find(run) for run in BRIEF]
 
 

@@ -42,7 +42,7 @@ class Offer(NamedTuple):
     beginning: str
 
 
-PARTS = ("bar", "cohort", "digit", "figure", "mask", "numbers", "pictures", "words")
+PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "pictures", "digit")
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(

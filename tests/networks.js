@@ -75,12 +75,12 @@ function toldTests(plan, counts, count, pauses) {
   return new Promise((resolve) => {
     const told = {tests: []};
     const hold = async () => {
-      training.pause(true);
+      training.hold();
       await wait(200);
       told.before = told.tests.length;
       await wait(200);
       told.during = told.tests.length - told.before;
-      training.pause(false);
+      training.goOn();
     };
     const training = grow(randomDigits(counts), [plan], ({tests = []}) => {
       told.tests.push(...tests.map(asLists));

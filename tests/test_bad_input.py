@@ -61,7 +61,6 @@ NOT_ALLOWED = {
     "0 has no place": partial(show.means, {"blur": {0: [1.0]}}, ("x", "y"), log="x"),
     "-1 has no place": partial(show.curves, {"blur": ([-1, 2], [3, 4])}, "x", "y", log="xy"),
     "all in groups": partial(show.bars, {"blur": [1.0], "late": {"blur": [1.0]}}, "y"),
-    "in this unit": partial(lab.Prediction, {}, {"a": [0.55, 0.6]}),
     "profile 'CI'": partial(lab.setting, "CI", among=("ci", "course")),
     "schedule 'paper'": partial(cplab.Explorer, schedule="paper"),
     "normalised": partial(cplab.apply_deficit, IMAGES.byte(), torch.arange(2), "blur"),

@@ -164,10 +164,9 @@ def values_trained(run):
 def test_networks_that_lack_results_together_are_told_values_that_all_of_them_have():
     three_blocks = replace(LONG, length=5)
     allcnn = Run("blur", length=5)
-    [line] = missing.advice([Lack(run) for run in (three_blocks, allcnn)])
-    values = [values_trained(run)["length"] for run in (three_blocks, allcnn)]
-    common = [length for length in values[0] if length in values[1]]
-    assert f"length = {missing.in_words(common)}" in line
+    sentence = missing.advice([Lack(run) for run in (three_blocks, allcnn)])
+    common = values_trained(three_blocks)["length"] & values_trained(allcnn)["length"]
+    assert f"length = {missing.in_words(missing.nearest(common, 5))}" in sentence
 
 
 def test_treatments_that_have_results_are_written_as_a_run_takes_them():

@@ -6,7 +6,8 @@
 //   digits = await unpack(content.digits, tools)
 //   training = grow(digits, plans, hear)
 //   training.stop()
-//   training.pause(true)        holds it where it is; pause(false) goes on, with the same numbers
+//   training.hold()             where it is
+//   training.goOn()             with the same numbers
 //
 // A plan is all networks of one seed: {seed, windows: [{kind, onset, length}, …], recovery, block,
 // mask, names, digits, layers, width, scale, rate, every, look}. Under each window one network grows
@@ -466,9 +467,14 @@ function grow(digits, plans, hear) {
     dismiss();
   }
 
-  function pause(paused) {
-    gate.shut(paused);
-    for (const worker of workers) worker.postMessage({paused});
+  function hold() {
+    gate.shut(true);
+    for (const worker of workers) worker.postMessage({paused: true});
+  }
+
+  function goOn() {
+    gate.shut(false);
+    for (const worker of workers) worker.postMessage({paused: false});
   }
 
   function dismiss() {
@@ -516,5 +522,5 @@ function grow(digits, plans, hear) {
     dismiss();
     queueMicrotask(trainHere); // once whoever asked has what is returned
   }
-  return {stop, pause};
+  return {stop, hold, goOn};
 }

@@ -42,9 +42,9 @@ function drawLifeStrips(screen, lane, window) {
   const clear = tools.image(digits.test.images, 0, 10);
   const address = (images) => paintImages(screen, images).toDataURL();
   const [before, during, after] = lane.children;
-  drawStrips(before, [address(clear)]);
-  drawStrips(during, [address(seenImages(screen, window, ten, epochs))]);
-  drawStrips(after, [address(clear)]);
+  drawStrip(before, address(clear));
+  drawStrip(during, address(seenImages(screen, window, ten, epochs)));
+  drawStrip(after, address(clear));
 }
 
 // The epochs at which a deficit is drawn: a student's own that changes where its window begins and

@@ -278,7 +278,7 @@ class Trained(NamedTuple):
     drawn: list[dict]
 
 
-def press(groups, *, times=1):
+def press(groups):
     """Press a button that trains, and wait."""
     drawn = []
 
@@ -287,8 +287,7 @@ def press(groups, *, times=1):
         return "<p>drawn</p>"
 
     job = lab.live(groups, parts, draw=draw)
-    for _ in range(times):
-        job.press()
+    job.press()
     assert job.wait(100)
     return Trained(job, drawn)
 
@@ -300,10 +299,9 @@ def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
 
 
 def test_a_figure_grows_while_its_runs_are_trained_and_stays(monkeypatch, nothing_shipped):
-    """And a double-click starts, and does not stop."""
     monkeypatch.setattr("cplab.lab.training.DRAWN", 0)
     groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
-    trained = press(groups, times=2)
+    trained = press(groups)
     assert trained.drawn[-1] == {"blurred": [3, 3], "clear": [2]}
     assert "drawn" in trained.job.picture
 

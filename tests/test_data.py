@@ -65,44 +65,25 @@ def data_folder(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.usefixtures("downloads", "data_folder")
-def test_a_set_is_not_here_before_it_is_fetched():
+def test_a_set_is_fetched_once_by_all_who_want_it_and_its_size_is_said(downloads, capsys):
     assert not datasets.is_here("mnist")
-    datasets.load_arrays("mnist")
-    assert datasets.is_here("mnist")
-
-
-def test_a_part_of_a_computed_set_is_here():
-    assert datasets.is_here("practice-part2")
-
-
-def test_a_set_is_fetched_once_by_all_who_want_it(downloads):
     with ThreadPoolExecutor(3) as pool:
         loads = [pool.submit(datasets.load_arrays, "mnist") for _ in range(3)]
     copies = [load.result()[1] for load in loads]
     assert copies == 3 * ["mnist-original"]
     assert downloads == ["train", "test"]
-
-
-@pytest.mark.usefixtures("downloads")
-def test_the_size_of_a_download_is_printed(capsys):
-    datasets.load_arrays("mnist")
+    assert datasets.is_here("mnist")
+    assert datasets.is_here("practice-part2")
     assert "12 MB" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("data_folder")
-def test_the_cache_has_a_set_that_the_named_folder_lacks(own_cache):
-    fill(own_cache / "data", 2)
-    assert pixels_of_mnist() == {2}
 
 
 def test_the_named_folder_goes_before_the_cache(own_cache, data_folder):
     fill(own_cache / "data", 2)
+    assert pixels_of_mnist() == {2}
     fill(data_folder, 1)
     assert pixels_of_mnist() == {1}
 
 
-@pytest.mark.usefixtures("own_cache")
 def test_a_named_folder_that_is_nowhere_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "nowhere"))
     one_line(lambda: datasets.load_arrays("mnist"), "CPLAB_DATA", "directory")
@@ -116,9 +97,7 @@ TORCHVISION = {
 }
 
 
-@pytest.fixture
-def left_by_torchvision(tmp_path, monkeypatch):
-    """The small digits in $CPLAB_DATA, as torchvision leaves MNIST; nothing can be downloaded."""
+def test_files_that_torchvision_left_are_read_without_a_download(tmp_path, monkeypatch):
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path))
     monkeypatch.delattr(urllib.request, "urlopen")
     folder = tmp_path / "MNIST/raw"
@@ -126,15 +105,7 @@ def left_by_torchvision(tmp_path, monkeypatch):
     for name, array in digits().items():
         head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
         (folder / TORCHVISION[name]).write_bytes(head + array.astype("u1").tobytes())
-
-
-@pytest.mark.usefixtures("left_by_torchvision")
-def test_files_that_torchvision_left_are_a_set_that_is_here():
     assert datasets.is_here("mnist")
-
-
-@pytest.mark.usefixtures("left_by_torchvision")
-def test_files_that_torchvision_left_are_read_without_a_download():
     arrays, copy = datasets.load_arrays("mnist")
     assert copy == "mnist-original"
     for name, expected in digits().items():
@@ -200,28 +171,18 @@ def half_of_digits(half, labels):
     return arrays[f"{half}_x"], labels
 
 
-@pytest.fixture(scope="module")
-def uneven(elsewhere):
+@pytest.fixture
+def uneven():
     """The images of a profile of a set that is sorted by class, of which one is rare."""
-
-    def take():
-        train = half_of_digits("train", np.repeat(np.arange(4), [400, 400, 40, 400]))
-        test = half_of_digits("test", np.repeat(np.arange(4), [200, 200, 10, 200]))
-        return data.images(cplab.images_from(train, test), "ci")
-
-    return elsewhere(take)[0]
+    train = half_of_digits("train", np.repeat(np.arange(4), [400, 400, 40, 400]))
+    test = half_of_digits("test", np.repeat(np.arange(4), [200, 200, 10, 200]))
+    return data.images(cplab.images_from(train, test), "ci")
 
 
-@pytest.mark.parametrize(
-    ("half", "counts"), [("train", [40, 157, 157, 158]), ("test", [10, 82, 82, 82])]
-)
-def test_a_profiles_images_are_drawn_evenly_from_all_classes(half, counts, uneven):
-    labels = getattr(uneven, f"{half}_y")
-    assert sorted(torch.bincount(labels).tolist()) == counts
-
-
-def test_the_first_images_of_a_profile_have_all_classes(uneven):
-    """So that a measurement of some has them, too."""
+def test_a_profiles_images_are_drawn_evenly_from_all_classes(uneven):
+    """The first ones too, so that a measurement of some has all classes."""
+    assert sorted(torch.bincount(uneven.train_y).tolist()) == [40, 157, 157, 158]
+    assert sorted(torch.bincount(uneven.test_y).tolist()) == [10, 82, 82, 82]
     assert {*uneven.train_y[:4].tolist()} == {0, 1, 2, 3}
 
 
@@ -290,12 +251,6 @@ def of_pair(x, y=LABELS):
     return cplab.images_from((x, y), (x, y), name="own")
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_images_of_another_form_are_the_same_set(form):
-    other, usual = FORMS[form]
-    assert of_pair(other) == of_pair(usual)
-
-
 LABEL_FORMS = {
     "a tensor": torch.tensor(LABELS),
     "with gaps": LABELS * 2 + 1,
@@ -303,9 +258,11 @@ LABEL_FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", LABEL_FORMS)
-def test_labels_of_another_form_are_the_same_set(form):
-    assert of_pair(GREY, LABEL_FORMS[form]) == of_pair(GREY)
+def test_images_and_labels_of_another_form_are_the_same_set():
+    for form, (other, usual) in FORMS.items():
+        assert of_pair(other) == of_pair(usual), form
+    for form, labels in LABEL_FORMS.items():
+        assert of_pair(GREY, labels) == of_pair(GREY), form
 
 
 @pytest.fixture
@@ -347,13 +304,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("form", REFUSED)
-def test_what_are_no_images_is_refused(form):
-    x, y, *words = REFUSED[form]
-    one_line(lambda: of_pair(x, y), *words)
-
-
-def test_a_folder_s_name_is_refused_with_what_reads_it(pets):
+def test_what_are_no_images_is_refused_with_a_remedy(pets):
+    for x, y, *words in REFUSED.values():
+        one_line(lambda x=x, y=y: of_pair(x, y), *words)
     one_line(lambda: cplab.images_from(pets, pets), "ImageFolder")
 
 
@@ -395,21 +348,13 @@ def test_images_are_normalised_by_the_pixels_of_training(profile):
     assert np.allclose(normal.permute(0, 2, 3, 1), expected, atol=1e-3)
 
 
-def test_parts_of_a_set_follow_each_other():
+def test_parts_of_a_set_follow_each_other_and_are_tested_alike():
     labels = torch.as_tensor(practice().train_y).long()
     first = data.images("practice", "ci")
     second = data.images("practice-part2", "ci")
     assert torch.equal(first.train_y, labels[:512])
     assert torch.equal(second.train_y, labels[512:1024])
-
-
-def test_parts_of_a_set_are_tested_alike():
-    first = data.images("practice", "ci")
-    second = data.images("practice-part2", "ci")
     assert torch.equal(first.test_x, second.test_x)
-
-
-def test_a_part_beyond_the_end_of_a_set_is_refused():
     one_line(lambda: data.images("practice-part9", "paper"), "take an earlier part")
 
 
@@ -423,41 +368,17 @@ def test_changing_one_copy_of_the_images_changes_no_other():
 # Drawn digits -------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def drawn():
-    """All images of the set, uint8 (N, 12, 12), those for training first."""
+def test_drawn_digits_are_all_different_and_begin_with_the_first_that_are_drawn():
     arrays, _ = datasets.load_arrays("drawn")
-    return np.concatenate([arrays.train_x, arrays.test_x])
-
-
-def test_the_drawn_set_begins_with_the_first_digits_that_are_drawn(drawn):
+    drawn = np.concatenate([arrays.train_x, arrays.test_x])
     first, *_ = draw(99, "train")
     assert np.array_equal(drawn[:99], first)
-
-
-def test_drawn_digits_are_all_different(drawn):
     assert len({image.tobytes() for image in drawn}) == len(drawn)
 
 
-@pytest.fixture
-def two_seeds():
-    """The drawn digits of seeds 0 and 1."""
-    return [data.images_of_seed("drawn", "tiny", seed, 300) for seed in (0, 1)]
-
-
-def test_a_seed_has_as_many_images_as_it_asks_for(two_seeds):
-    assert two_seeds[0].train_x.shape == (300, 12, 12, 1)
-
-
-def test_each_seed_trains_on_its_own_images(two_seeds):
-    first, second = two_seeds
+def test_each_seed_trains_on_drawn_digits_of_its_own_and_all_are_tested_on_the_same():
+    first, second = (data.images_of_seed("drawn", "tiny", seed, 300) for seed in (0, 1))
+    assert first.train_x.shape == (300, 12, 12, 1)
     assert not torch.equal(first.train_x, second.train_x)
-
-
-def test_all_seeds_are_tested_on_the_same_images(two_seeds):
-    first, second = two_seeds
     assert torch.equal(first.test_x, second.test_x)
-
-
-def test_more_images_than_there_are_for_a_seed_are_refused():
     one_line(lambda: data.images_of_seed("drawn", "tiny", 0, 10_000), "6000", "10000")

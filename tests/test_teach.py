@@ -489,7 +489,7 @@ def test_pictures_of_pages_lie_in_the_site(built):
 
 def page_of(*cells):
     """The cells of a notebook as a page has them."""
-    return site.without_widgets(nbformat.v4.new_notebook(cells=list(cells))).cells
+    return site.fit_for_a_page(nbformat.v4.new_notebook(cells=list(cells))).cells
 
 
 def test_a_page_says_what_exercises_need():

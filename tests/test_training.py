@@ -347,7 +347,7 @@ class Trained(NamedTuple):
     drawn: list[dict]
 
 
-def press(groups, *, times=1):
+def press(groups):
     """Press a button that trains, and wait."""
     drawn = []
 
@@ -356,19 +356,18 @@ def press(groups, *, times=1):
         return "<p>drawn</p>"
 
     job = lab.live(groups, parts, draw=draw)
-    for _ in range(times):
-        job.press()
+    job.press()
     assert job.wait(100)
     return Trained(job, drawn)
 
 
 @pytest.fixture(scope="module")
 def two_lines(elsewhere):
-    """Two blurred networks and a clear one, of which a double-click starts the training."""
+    """Two blurred networks and a clear one."""
     groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cplab.lab.training.DRAWN", 0)
-        return elsewhere(lambda: press(groups, times=2))[0]
+        return elsewhere(lambda: press(groups))[0]
 
 
 def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
@@ -378,7 +377,6 @@ def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
 
 
 def test_a_figure_grows_while_its_runs_are_trained(two_lines):
-    """And a double-click starts, and does not stop."""
     assert two_lines.drawn[-1] == {"blurred": [3, 3], "clear": [2]}
 
 

@@ -368,15 +368,6 @@ def test_nothing_is_left_of_a_checkpoint_once_its_run_is_done(checkpoint):
     assert not checkpoint_files()
 
 
-def test_a_slow_disk_is_written_to_less_often(stop_after, monkeypatch):
-    stop_after(math.inf)  # all parts are saved
-    written = []
-    write = "cplab.engine.checkpoints.write"
-    monkeypatch.setattr(write, lambda *_: written.append(time.sleep(0.3)))
-    grown([TREE[2]])
-    assert len(written) == 1
-
-
 def test_a_full_disk_keeps_the_checkpoint_that_it_has(checkpoint, stop_after, monkeypatch):
     path, content = checkpoint
     monkeypatch.setattr("cplab.engine.checkpoints.write", lambda *_: None)
@@ -433,18 +424,18 @@ def test_a_run_that_diverges_leaves_no_checkpoint():
     assert not checkpoint_files()
 
 
-class Asking(nn.Linear):
-    """A network that looks at its numbers, which vmap cannot take."""
+class Flat(nn.Linear):
+    """A network that is no chain of layers."""
 
     def __init__(self, width, channels, size, classes):
         super().__init__(channels * size * size, classes)
 
     def forward(self, x):
-        return super().forward(x.flatten(1)) * (1 + float(x.sum() > 1e9))
+        return super().forward(x.flatten(1))
 
 
-@pytest.mark.parametrize("model", [Asking, "fc-20"])
-def test_a_network_that_cannot_be_stacked_is_trained_alone(model):
+@pytest.mark.parametrize("model", [Flat, "fc-20"])
+def test_a_network_that_is_no_chain_is_trained_alone(model):
     specs = [Run("mosaic", 0, 1, seed=seed, model=model, **TINY) for seed in range(2)]
     assert not is_stacked(specs[0])
     assert grown(specs) == {spec: alone(spec) for spec in specs}

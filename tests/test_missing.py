@@ -9,7 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import cplab
 from cplab import Run, estimates, lab, quantities, results, show
-from cplab.estimates import MISSING, Lack, lacking_in
+from cplab.estimates import NOT_TRAINED, Lack, lacking_in
 from cplab.lab import missing
 from cplab.lab.jobs import Job
 from cplab.labs import lab02, lab09
@@ -101,20 +101,6 @@ def test_a_figure_of_treated_networks_lacks_only_those_that_it_shows():
 
 
 # What is offered ----------------------------------------------------------------------------------
-
-
-IMPOSSIBLE = replace(BRIEF, model="mlp2-8", treatments="reset-4@1")
-
-
-def test_a_run_that_its_network_does_not_allow_is_explained_in_the_place_of_an_offer():
-    shown = missing.offer([Lack(IMPOSSIBLE)])
-    assert "mlp2-8 has no block 4: give 1 to 3" in shown.page
-
-
-def test_a_run_that_its_network_does_not_allow_is_not_trained_with_the_others():
-    job = missing.offer([Lack(IMPOSSIBLE), Lack(BRIEF)])
-    assert "one kind of network is" in job.above
-    assert "has no block 4" in job.above
 
 
 def test_an_offer_names_each_network_once():
@@ -232,7 +218,7 @@ def test_an_output_that_lacks_something_has_an_offer_below_it(name, shown):
 
 def test_an_estimate_that_lacks_something_has_an_offer_below_it(shown):
     formats, below = shown(quantities.harm(BRIEF))
-    assert formats == {"text/plain": MISSING}
+    assert formats == {"text/plain": NOT_TRAINED}
     assert isinstance(below, Job)
 
 

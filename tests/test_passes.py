@@ -92,7 +92,6 @@ TRAINED = {
     "blur, a smaller last batch": (partial(a_run, "blur", 0, 2), 2),
     "all batches alike": (partial(a_run, "noise", 1, 1, batch=100, model="fc-20", momentum=0), 1),
     "treated": (partial(a_run, "blur", 1, 1, treatments="renorm@2 decay-0@1+1"), 4),
-    "a smoothed loss": (partial(a_run, "blur", 1, 1, treatments="smoothing-0.2@1+1"), 4),
     "norms held, Adam": (partial(a_run, onset=1, treatments="held@0", optimizer="adam"), 2),
     "two eyes": (partial(a_run, "blank:left", 1, 1, model="eyes-4"), 2),
     "no buffers": (partial(a_run, "flip", 1, 1, model="mlp2-20", batch=100), 1),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from conftest import a_run, grown, one_line, random_images, runs
+from conftest import a_run, grown, one_line, random_images, reported, runs
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -26,7 +26,6 @@ from cplab.runs.treatments import (
     reset,
     scale,
     shrink,
-    smooth,
     soften,
     treatment,
 )
@@ -489,7 +488,7 @@ def test_a_fault_in_a_treatment_of_one_s_own_is_found_before_anything_is_trained
 
     rows = []
     run = a_run(treatments=[(fails, 1)])
-    line = one_line(lambda: results.run(run, report=lambda *row: rows.append(row)), "no such layer")
+    line = one_line(lambda: reported(run, lambda *row: rows.append(row)), "no such layer")
     assert "raise ValueError" in line.student_lines[-1]
     assert rows == []
 
@@ -502,18 +501,7 @@ def test_a_run_with_a_treatment_that_is_not_defined_here_can_be_read_but_not_tra
         one_line(lambda run=run: results.run(run), "gone@0123abcd is not defined here")
 
 
-def test_smoothing_spreads_a_share_of_each_label_evenly():
-    run = a_run(treatments="smoothing-0.2@0")
-    logits = 3 * torch.randn(50, 10, generator=torch.Generator().manual_seed(1))
-    y = torch.arange(50) % 10
-    labels = 0.8 * nn.functional.one_hot(y, 10) + 0.2 / 10
-    expected = -(labels * logits.log_softmax(1)).sum(1).mean()
-    torch.testing.assert_close(run.task.loss(logits, y, run.timeline[0].loss), expected)
-
-
-@pytest.mark.parametrize(
-    "words", ["reset-1.5@1", "reset-0@1", "shift-0.5@1", "cutout-99@1", "smoothing-2@1"]
-)
+@pytest.mark.parametrize("words", ["reset-1.5@1", "reset-0@1", "shift-0.5@1", "cutout-99@1"])
 def test_strengths_that_are_not_allowed_are_refused(words):
     one_line(lambda: a_run("blur", 0, 1, treatments=words), "strength")
 
@@ -525,7 +513,7 @@ def test_a_block_that_is_not_there_is_refused():
 def test_a_run_that_its_network_does_not_allow_is_refused_before_its_first_epoch():
     run = a_run(model="mlp2-8", treatments="reset-4@1")
     rows = []
-    one_line(lambda: results.run(run, report=lambda run, row: rows.append(row)), "block 4")
+    one_line(lambda: reported(run, lambda *row: rows.append(row)), "block 4")
     assert rows == []
 
 
@@ -542,7 +530,6 @@ STRENGTHS = {
     "images": 0.5,
     "shift": 3,
     "cutout": 3,
-    "smoothing": 0.2,
 }
 WORDS = {
     name: f"{name}-{STRENGTHS[name]}@1" if kind.has_strength else f"{name}@1"
@@ -580,11 +567,7 @@ def test_a_treatment_of_a_strength_that_does_nothing_is_none(name):
 
 
 def test_a_treatment_s_function_does_nothing_at_the_strength_that_is_none():
-    x = torch.randn(20, 10, generator=torch.Generator().manual_seed(1))
-    y = torch.arange(20) % 10
-    usual = nn.functional.cross_entropy(x, y, reduction="none")
-    assert torch.equal(smooth(x, y, TREATMENTS["smoothing"].nothing), usual)
-    images = x.reshape(2, 1, 10, 10)
+    images = torch.randn(2, 1, 10, 10, generator=torch.Generator().manual_seed(1))
     centre = torch.ones(2, 2).long()
     assert torch.equal(cut_out(images, centre, TREATMENTS["cutout"].nothing), images)
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import a_run, cell, grown, one_line, outcome
+from conftest import a_run, cell, grown, one_line, outcome, reported
 
 import cplab
 from cplab.engine import sweep, workers
+from cplab.errors import Cancelled, CplabError
 from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.measure import parse_measures
-from cplab.results import ask
+from cplab.results import Request
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "real_workers")
 
@@ -76,7 +77,7 @@ def test_rows_are_told_once_and_as_they_are_made():
         rows.append(row["epoch"])
         moments.append(time.monotonic())
 
-    cplab.run(a_run("blur", 50, 1), report=report, device="cpu")
+    reported(a_run("blur", 50, 1), report)
     assert rows == [*range(53)]
     assert moments[-1] - moments[0] > 0.1
 
@@ -103,23 +104,48 @@ def test_what_a_students_function_prints_is_shown(capsys):
     assert "seen 128" in capsys.readouterr().out
 
 
+class Asked:
+    """A request for a run that another thread trains, as a screen's does."""
+
+    def __init__(self, run):
+        self.stop = threading.Event()
+        self.half_way = threading.Event()
+        self.error = None
+        self.request = Request([run], device="cpu", stop=self.stop).listen(self.hear)
+        self.thread = threading.Thread(target=self.train)
+        self.thread.start()
+
+    def hear(self, request, news):
+        if request.done > 10:
+            self.half_way.set()
+
+    def train(self):
+        try:
+            list(self.request.train())
+        except CplabError as error:
+            self.error = error
+
+    def end(self):
+        """Wait until it has ended, and raise its error, if it has one."""
+        self.thread.join(120)
+        assert not self.thread.is_alive()
+        if self.error:
+            raise self.error
+
+
 def trained_half_way(run):
-    """A request for a run that has some epochs."""
-    some = threading.Event()
-    request = ask([run], device="cpu")
-    request.listen(lambda request, news: some.set() if request.done > 10 else None)
-    assert some.wait(120)
-    return request
+    asked = Asked(run)
+    assert asked.half_way.wait(120)
+    return asked
 
 
-@pytest.mark.parametrize("then", [lambda request: request.state == "stopped"])
-def test_a_stop_reaches_a_worker_within_a_moment(then):
-    request = trained_half_way(LONG)
-    request.stop()
+def test_a_stop_reaches_a_worker_within_a_moment():
+    asked = trained_half_way(LONG)
+    asked.stop.set()
     began = time.monotonic()
-    assert request.wait(5)
+    with pytest.raises(Cancelled):
+        asked.end()
     assert time.monotonic() - began < 1
-    assert then(request)
     assert not [worker for worker in workers._workers if not becomes_free(worker)]
 
 
@@ -133,11 +159,11 @@ def becomes_free(worker):
 def test_a_pause_changes_no_bit(monkeypatch):
     monkeypatch.setattr(sweep, "STRETCH", 0.1)
     run = a_run("blur", 30, 1)
-    request = trained_half_way(run)
-    request.stop()
-    request.wait()
-    assert request.start().wait(120)
-    assert outcome(request.results[run]) == grown([run])[run]
+    asked = trained_half_way(run)
+    asked.stop.set()
+    with pytest.raises(Cancelled):
+        asked.end()
+    assert outcome(cplab.run(run, device="cpu")) == grown([run])[run]
 
 
 def pid(worker):
@@ -148,18 +174,14 @@ def test_a_dead_worker_is_one_clear_line_that_names_its_run(monkeypatch):
     monkeypatch.setattr(sweep, "STRETCH", 0.1)
     cplab.run(SOME[0], device="cpu")  # so that there is a worker
     number = pid(workers._workers[0])
-    request = trained_half_way(LONG)
+    asked = trained_half_way(LONG)
     os.kill(number, signal.SIGKILL)
-    request.wait()
-
-    def end():
-        raise request.error
-
-    one_line(end, "worker process died", LONG.call(), "workers=1")
-    request = ask([LONG], device="cpu")
-    request.listen(lambda request, news: request.stop())
-    request.wait()
-    assert request.epochs < LONG.epochs  # it goes on from a checkpoint
+    one_line(asked.end, "worker process died", LONG.call(), "workers=1")
+    asked = trained_half_way(LONG)
+    asked.stop.set()
+    with pytest.raises(Cancelled):
+        asked.end()
+    assert asked.request.epochs < LONG.epochs  # it goes on from a checkpoint
 
 
 def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced():
@@ -183,11 +205,11 @@ def test_an_idle_worker_ends(monkeypatch):
 
 def test_two_that_ask_for_the_same_share_one_training(monkeypatch):
     run = a_run("blur", 20, 1, seed=7)
-    first, second = ask([run], device="cpu"), ask([run], device="cpu")
-    assert first.wait(120)
-    assert second.wait(120)
-    assert first.done + second.done == run.epochs
-    assert first.results[run].seconds == second.results[run].seconds
+    first, second = Asked(run), Asked(run)
+    first.end()
+    second.end()
+    assert first.request.done + second.request.done == run.epochs
+    assert first.request.results[run].seconds == second.request.results[run].seconds
 
 
 def test_a_worker_works_where_the_notebook_works(tmp_path, monkeypatch):

@@ -61,16 +61,12 @@ class Surroundings(NamedTuple):
     @staticmethod
     def here() -> "Surroundings":
         """Those of this process."""
-        folder = "."
-        with suppress(OSError):  # the folder was removed
-            folder = os.getcwd()
         variables = {name: text for name, text in os.environ.items() if name.startswith("CPLAB_")}
-        return Surroundings(folder, [*sys.path], variables)
+        return Surroundings(os.getcwd(), [*sys.path], variables)
 
     def take_over(self) -> None:
         """Make them those of this process."""
-        with suppress(OSError):
-            os.chdir(self.folder)
+        os.chdir(self.folder)
         sys.path[:] = self.path
         for name in [name for name in os.environ if name.startswith("CPLAB_")]:
             del os.environ[name]

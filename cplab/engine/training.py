@@ -185,7 +185,7 @@ def begin(
 
     Arguments: run; device; contents, checkpoints; measures.
 
-    Raises: CplabError for a measurement that fails at birth.
+    Raises: Failed for an event, and CplabError for a measurement that fails at birth.
     """
     task = run.task
     measures = measures or {}
@@ -207,7 +207,7 @@ def begin(
         state = task.birth(device)
     training = Training(run, task, images, state, provenance)
     if not state.rows:
-        run.check_network()
+        try_events(training)
         try_on_newborn(measures, run, state.net, images)
         training.unsteady = (
             try_own_deficits(run, task, images)
@@ -215,6 +215,20 @@ def begin(
             or try_own_treatments(training)
         )
     return training
+
+
+def try_events(training: Training) -> None:
+    """Do each of the package's events in a run to a newborn network, before anything is trained.
+    Raises: Failed."""
+    task = training.task
+    images = training.images
+    for part in training.run.timeline:
+        if isinstance(part, Event) and part.function is not own_event:
+            newborn = task.birth(images.train_x.device)
+            try:
+                part.function(newborn, task, images, *part.args)
+            except CplabError as error:
+                raise Failed(str(error)) from None
 
 
 def try_own_deficits(run: Run, task: Classification, images: Images) -> str:

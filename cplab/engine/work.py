@@ -45,7 +45,7 @@ def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Str
         tell([News(0, row)])
 
     with explain_failures(), doing(stop):
-        use_defaults(job.threads or 1)
+        use_defaults()
         first = job.specs[0]
         if isinstance(first, Experiment):
             return [compute(first, job.device, report_of_experiment, stop)]

@@ -28,6 +28,7 @@ from cplab.results.tables import write_several
 from cplab.runs import Run
 from cplab.runs.run import SEVERAL
 from cplab.specs import Spec
+from cplab.specs.experiments import Experiment
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -51,12 +52,11 @@ def reasons_against(missing: Iterable[Lack]) -> dict[Spec, str]:
     """Why some of what is missing cannot be trained, by its spec."""
     reasons = dict[Spec, str]()
     for lack in missing:
-        is_run = isinstance(lack.spec, Run)
         try:
-            lack.spec.check_network() if is_run else lack.spec.check_computable()
+            if isinstance(lack.spec, Experiment):
+                lack.spec.check_computable()
         except CplabError as error:
-            what = f"{lack.spec.call()} cannot be trained: " if is_run else ""
-            reasons[lack.spec] = f"{what}{error}"
+            reasons[lack.spec] = str(error)
     return reasons
 
 

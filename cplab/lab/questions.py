@@ -23,7 +23,8 @@ from cplab.lab.link import WHERE, script
 from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
-UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
+# What is said of something without results
+UNKNOWN = rf"{estimates.NOT_TRAINED}|not compared with|\b(nan|None)\b"
 NOT_TRAINED = "Not all of these networks are trained yet."
 
 
@@ -279,7 +280,7 @@ def numbers_in_words(
 def with_unit(points: Estimate, unit: str, digits: int) -> str:
     """Write a measured number with its interval and unit, as HTML; or that it is missing."""
     if not points.seeds:
-        return estimates.MISSING
+        return estimates.NOT_TRAINED
     numbers = estimates.mean_in_words(points.mean, points.half, digits)
     return html.escape(f"{numbers} {unit}".strip())
 

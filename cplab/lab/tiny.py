@@ -21,7 +21,7 @@ from cplab import data, datasets, deficits
 from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.digits import drawn
 from cplab.errors import CplabError, quote, whole
-from cplab.estimates import Estimate, estimate, student
+from cplab.estimates import Estimate, estimate, student_factor
 from cplab.lab.explorer import Look, look
 from cplab.lab.link import WHERE, Link, Output, script
 from cplab.lab.questions import Shown
@@ -232,7 +232,7 @@ def content(networks: int = 10, seed: int = 0, compare: bool = False) -> Nursery
         "latest": LATEST,
         "networks": networks,
         "seed": seed,
-        "t": student([*range(1, 100), np.inf]).tolist(),
+        "t": student_factor([*range(1, 100), np.inf]).tolist(),
         "begin": BEGIN,
         "note": "",
         "enough": right_half(),

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import one_of
-from cplab.estimates import MISSING, Estimate, lacking_in
+from cplab.estimates import NOT_TRAINED, Estimate, lacking_in
 from cplab.lab.questions import Shown
 from cplab.previews import drawn_pictures
 from cplab.runs import Profile, Run
@@ -260,7 +260,7 @@ def fan(kind: str, run: Run) -> Figure:
     end = selectivity * np.exp(1j * (np.pi / 2 - tilt))  # of each line, as x + iy
     title = show.label(kind)
     if not len(stripes):
-        title += f": {MISSING}"
+        title += f": {NOT_TRAINED}"
     fig = show.figure(title, width=235, height=265)
     fig.lacking = lacking_in(networks)
     ends = np.array([-end, end])  # (2, all filters)

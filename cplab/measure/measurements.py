@@ -38,7 +38,7 @@ Measures = dict[str, When]  # when to take each measurement, by its name
 Measured = str | Callable
 GivenWhen = str | Iterable[int] | None
 Measure = Measured | Iterable[Measured] | Mapping[str, GivenWhen] | Mapping[Measured, GivenWhen]
-AT_BIRTH = 32  # images on which a measurement is tried before a run is trained
+AT_BIRTH = 32  # images on which a student's own is tried before a run is trained
 
 
 @spec_class
@@ -201,11 +201,13 @@ def measure_after(
 
 
 def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images) -> None:
-    """Try measurements on a newborn network before it is trained.
+    """Try a student's own measurements on a newborn network before it is trained.
 
     Raises: CplabError for one that fails. This ends all trainings, since it would fail in each.
     """
     for name in measures:
+        if not MEASUREMENTS[name].own:
+            continue
         try:
             # A row of no curve, whose epoch stands in the error
             measure_after([name], run, {"epoch": "0 or later"}, net, images, AT_BIRTH)

@@ -20,7 +20,7 @@ from cplab.data import Images
 from cplab.deficits import Batch
 from cplab.errors import CplabError
 from cplab.models.layers import normalised_layers
-from cplab.runs.steps import Loss, Step
+from cplab.runs.steps import Step
 from cplab.seeding import seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, Profile, split_part
@@ -205,18 +205,13 @@ class Classification:
         """
         return Batch(index, self.run.seed, epoch, len(images.train_y), images.classes)
 
-    def loss(
-        self, output: Tensor, y: Tensor, treated: Loss | None = None, reduction: str = "mean"
-    ) -> Tensor:
+    def loss(self, output: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """The loss that is minimised, a mean over the batch.
 
-        Arguments: output, logits (N, classes); y, labels (N,); treated, the loss that a treatment
-            puts in place of the cross-entropy; reduction, "none" for the loss of each image, (N,).
+        Arguments: output, logits (N, classes); y, labels (N,); reduction, "none" for the loss of
+            each image, (N,).
         """
-        if treated is None:
-            return F.cross_entropy(output, y, reduction=reduction)
-        losses = treated.function(output, y, treated.strength)
-        return losses if reduction == "none" else losses.mean()
+        return F.cross_entropy(output, y, reduction=reduction)
 
     def test(self, net: nn.Module, images: Images) -> dict:
         """Test a network after an epoch, and return further columns for its row of the curve."""

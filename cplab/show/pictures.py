@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox, TransformedBbox
 
 from cplab.deficits import find_deficit
 from cplab.errors import as_list, check_dict
-from cplab.estimates import MISSING
+from cplab.estimates import NOT_TRAINED
 from cplab.previews import few_images, png, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
 from cplab.specs.profiles import Profile
@@ -50,7 +50,7 @@ def strips(
     fig.delaxes(fig.ax)
     described = []
     for caption, images in rows.items():
-        words = MISSING if caption in missing else f"{len(images)} images"
+        words = NOT_TRAINED if caption in missing else f"{len(images)} images"
         described.append(f"{caption}: {words}")
     fig.pictures = "; ".join(described)
     height = fig.get_figheight() * 96
@@ -60,7 +60,7 @@ def strips(
         fig.text(0, middle, caption, va="center")
         if caption in missing:
             left = captions_width / width
-            fig.text(left, middle, MISSING, va="center", color=GREY)
+            fig.text(left, middle, NOT_TRAINED, va="center", color=GREY)
         for column, image in enumerate(np.asarray(images)):
             left = captions_width + column * (side + GAP)
             place = Bbox.from_bounds(left / width, bottom / height, side / width, side / height)

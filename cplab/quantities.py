@@ -121,12 +121,6 @@ def counted_seeds(seeds: Iterable[int]) -> list[int]:
     return counted
 
 
-def seeds_to_read(seeds_with_results: Iterable[int]) -> list[int]:
-    """The seeds that may have something to read: the first fifty, since a function may look up
-    other runs than the one that it is given, and all with results."""
-    return sorted({*FIRST_SEEDS, *seeds_with_results})
-
-
 @lru_cache(maxsize=2**15)  # its key is kept: numbers that are read again take half the time
 def with_seed(spec: AnySpec, seed: int) -> AnySpec:
     """The same run or experiment with another seed."""
@@ -256,20 +250,34 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
     seeds_with_results: set[int] = set()
     for spec in specs:
         seeds_with_results.update(results_by_seed(spec))
-    numbers = []
+
+    def read(*seeded: Spec) -> np.ndarray:
+        return np.array(function(*seeded, **options), dtype=float)
+
+    values, lacks = read_seeds(read, seeds_with_results, *specs)
+    rows = [row for row in values.values() if not np.isnan(row).all()]
+    return rows_of_seeds(rows, () if rows else without_any_seed(lacks or map(lack, specs)))
+
+
+def read_seeds(
+    read: Callable[..., Value], seeds_with_results: Iterable[int], *specs: Spec
+) -> tuple[dict[int, Value], list[Lack]]:
+    """What a function reads of some specs, {seed: value}, and what it looked up in vain.
+
+    Arguments: read, a function of the specs, which raises Missing for a seed without a value;
+        seeds_with_results, of the specs. Besides them the first fifty are read, since a function
+        may look up other runs than those that it is given.
+    """
+    values = {}
     lacks = []
-    for seed in seeds_to_read(seeds_with_results):
+    for seed in sorted({*FIRST_SEEDS, *seeds_with_results}):
         try:
-            seeded = [with_seed(spec, seed) for spec in specs]
-            row = np.array(function(*seeded, **options), dtype=float)
+            values[seed] = read(*(with_seed(spec, seed) for spec in specs))
         except NoResult as missing:
             lacks.append(missing.lack)
-            continue
         except Missing:
             continue
-        if not np.isnan(row).all():
-            numbers.append(row)
-    return rows_of_seeds(numbers, () if numbers else without_any_seed(lacks or map(lack, specs)))
+    return values, lacks
 
 
 def without_any_seed(lacks: Iterable[Lack]) -> tuple[Lack, ...]:
@@ -301,16 +309,11 @@ def quantity(function: Callable[..., float]) -> Callable[..., Estimate]:
         spec, *rest = bound.args
         check_spec(spec)
         results = results_by_seed(spec)
-        numbers = {}
-        lacks = []
-        for seed in seeds_to_read(results):
-            try:
-                seeded = with_seed(spec, seed)
-                numbers[seed] = estimates.one_number(function, seeded, *rest, **bound.kwargs)
-            except NoResult as missing:
-                lacks.append(missing.lack)
-            except Missing:
-                continue
+
+        def read_one(seeded: Spec) -> float:
+            return estimates.one_number(function, seeded, *rest, **bound.kwargs)
+
+        numbers, lacks = read_seeds(read_one, results, spec)
         name = (function, *rest, *sorted(bound.kwargs.items()))
         return estimate_numbers(spec, numbers, results, name, lacks)
 

@@ -264,7 +264,10 @@ def look_of_line(deficit: str, label: str, lines_before: int) -> Style:
     """The look of a line: in the colour of its deficit, whose first line has the usual dashes, and
     further ones have others.
 
-    Arguments: deficit; label, of the line; lines_before, how many the deficit has already.
+    Arguments:
+        deficit: its name.
+        label: of the line.
+        lines_before: how many the deficit has already.
     """
     usual = style(deficit)
     other_dashes = [dash for dash in DASHES if dash != usual.dash]
@@ -306,8 +309,11 @@ def draw_mean(
 ) -> np.ndarray:
     """Draw the mean of curves with its band, and return that mean, (epochs,).
 
-    Arguments: fig; curves, one a seed, (epochs,) or shorter; first_epoch, the place of their first
-        value; look, of the line.
+    Arguments:
+        fig: the figure.
+        curves: one a seed, (epochs,) or shorter.
+        first_epoch: the place of their first value.
+        look: of the line.
     """
     mean, half = estimates.mean_of_curves(curves)
     if len(mean):
@@ -331,7 +337,10 @@ def draw_dip(fig: Figure, curves: Sequence[np.ndarray], run: Run, look: Style) -
 def draw_brackets(ax: "Axes", brackets: Mapping[int, Sequence[Bracket]], last_epoch: int) -> None:
     """Draw brackets at the ends of lines; where several lines end, side by side.
 
-    Arguments: ax; brackets, by the epoch at which their lines end; last_epoch, the last of these.
+    Arguments:
+        ax: the axes.
+        brackets: by the epoch at which their lines end.
+        last_epoch: the last of these.
     """
     for epoch, of_epoch in brackets.items():
         for number, bracket in enumerate(of_epoch):

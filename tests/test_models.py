@@ -7,7 +7,6 @@ from typing import NamedTuple
 import pytest
 import torch
 from torch import nn
-from torchvision.models import resnet18
 
 import cplab
 from cplab import PROFILES, gallery, models
@@ -88,6 +87,8 @@ def test_outputs_are_those_of_the_paper_s_network(built):
 
 
 def test_the_resnet_is_torchvision_s_with_another_stem():
+    from torchvision.models import resnet18  # loads torch's compiler, for two seconds
+
     torch.manual_seed(0)
     theirs = resnet18(num_classes=10)
     theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)

@@ -17,14 +17,15 @@ import torch
 from benchmarks.showing import explorer, lookup
 from benchmarks.timing import Row
 from benchmarks.traces import trace
-from benchmarks.training import card, engine, grid, stack
+from benchmarks.training import card, engine, stack
+from benchmarks.workers import sweep
 from cplab import datasets, devices
 from cplab.engine import workers
 
 BENCHMARKS: dict[str, Callable[[torch.device, str], Iterator[Row]]] = {
     "engine": engine,
     "stack": stack,
-    "grid": grid,
+    "sweep": sweep,
     "trace": trace,
     "lookup": lookup,
     "explorer": explorer,

@@ -351,6 +351,19 @@ def grown(specs, measures=None, **context):
     return outcomes
 
 
+def reported(run, report, **how):
+    """The result of a run that is trained on the CPU; `report` is called with (run, row)."""
+    from cplab.results import Request, Result
+
+    def hear(request, news):
+        for spec, row in news:
+            if not isinstance(row, Result):
+                report(spec, row)
+
+    [(_, result)] = Request([run], device="cpu", **how).listen(hear).train()
+    return result
+
+
 def outcome(training):
     """Its values and its measurements, without times."""
     from cplab.results.result import without_times

@@ -298,22 +298,6 @@ def test_a_second_deficit_of_the_same_name_draws_for_itself(pictures):
 SHORT = {"length": 2, "recovery": 0, "profile": "ci", "fresh": True}
 
 
-def test_a_deficit_that_changes_nothing_is_reported_and_one_that_does_is_not():
-    with pytest.warns(UserWarning, match="no colour changes nothing on these images"):
-        cplab.run(deficit=gallery.grey, dataset="drawn", **SHORT)
-    cplab.run(deficit="flip", **SHORT)  # a warning would be an error
-
-
-def rests_in_even_epochs(x, y, *, context):
-    return (-x if context.epoch % 2 else x), y
-
-
-def test_a_deficit_that_sometimes_rests_is_reported_once():
-    with pytest.warns(UserWarning, match="changes nothing") as warned:
-        cplab.run(deficit=rests_in_even_epochs, **SHORT | {"length": 4})
-    assert len(warned) == 1
-
-
 def fails_later(x, y, *, context):
     if context.epoch == 1:
         raise ValueError("oops")
@@ -333,16 +317,3 @@ def test_a_mask_of_another_size_than_the_images_is_told_which_sizes_there_are():
 
     words = "(128, 3, 8, 8); profiles have images of 8, 12, 16, 32 pixels a side"
     one_line(lambda: cplab.run(deficit=masked, **SHORT), words)
-
-
-def eights_are_threes(x, y):
-    """Many a batch has no eight."""
-    return x, torch.where(y == 8, 3, y)
-
-
-def test_a_deficit_of_one_class_is_not_reported():
-    runs = [
-        cplab.Run(eights_are_threes, 0, 5, 0, profile="tiny", images=64, seed=seed)
-        for seed in range(3)
-    ]
-    cplab.sweep(runs, fresh=True)  # a warning would be an error

@@ -246,13 +246,9 @@ class Explorer extends Training {
     for (const field of root.querySelectorAll("input[name], select"))
       field[field.type === "checkbox" ? "checked" : "value"] = state[field.name];
     drawLine(this.line, data.last, state, ["clear", look.label, "recovery"]);
-    const seen = stagesAtEnds(look.stages, state);
-    drawStrips(this.before, [data.clear]);
-    drawStrips(
-      this.during,
-      seen.map(({picture}) => picture),
-    );
-    drawStrips(this.after, [data.clear]);
+    drawStrip(this.before, data.clear);
+    drawStrip(this.during, look.picture);
+    drawStrip(this.after, data.clear);
     this.code.textContent = data.call
       .replace("'deficit'", `'${deficit}'`)
       .replace("1111", onset)

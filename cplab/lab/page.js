@@ -48,9 +48,8 @@ class Improved extends HTMLElement {
     const {key, shiftKey, ctrlKey, altKey, metaKey} = event;
     if (event.repeat && key === "Enter" && event.target.closest("button, summary"))
       event.preventDefault();
-    if (key === "Enter" && shiftKey)
-      globalThis.Jupyter?.keyboard_manager?.enable(); // the classic one
-    else if (!ctrlKey && !altKey && !metaKey && key !== "Escape") event.stopPropagation();
+    const runsCell = key === "Enter" && shiftKey;
+    if (!runsCell && !ctrlKey && !altKey && !metaKey && key !== "Escape") event.stopPropagation();
   }
 
   // Call `follow` with the model of the hidden widget, as soon as it exists.

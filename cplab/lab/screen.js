@@ -144,19 +144,6 @@ class Training extends Improved {
 const within = (low, value, high) => Math.max(low, Math.min(value, high));
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 
-// The stage of a deficit that is nearest to an epoch, of several, [{epoch, …}].
-function nearestStage(stages, epoch) {
-  const distance = (stage) => Math.abs(stage.epoch - epoch);
-  return stages.reduce((a, b) => (distance(b) < distance(a) ? b : a));
-}
-
-// The stages that are nearest to the beginning of a window and to its end; a single one if both are
-// the same.
-function stagesAtEnds(stages, {onset, length}) {
-  const ends = [onset, onset + length - 1];
-  return [...new Set(ends.map((epoch) => nearestStage(stages, epoch)))];
-}
-
 // Let the grips of a line be dragged: `onset` moves a deficit, `length` its end. `begin` takes a grip's name, and returns a function that is
 // called with the distance that the grip has moved since, as a part of the line.
 function dragAlong(line, begin) {
@@ -177,14 +164,11 @@ function dragAlong(line, begin) {
   };
 }
 
-// Draw what is seen in a part of a line: pictures, side by side.
-function drawStrips(part, pictures) {
-  const strips = pictures.map((picture) => {
-    const strip = make("i", {});
-    strip.style.backgroundImage = `url(${picture})`;
-    return strip;
-  });
-  part.replaceChildren(part.firstElementChild, ...strips);
+// Draw what is seen in a part of a line.
+function drawStrip(part, picture) {
+  const strip = make("i", {});
+  strip.style.backgroundImage = `url(${picture})`;
+  part.replaceChildren(part.firstElementChild, strip);
 }
 
 // Draw a place on a line of so many epochs: its three parts, by their names, and the grips.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import secrets
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -22,7 +21,7 @@ from cplab import data, datasets, deficits
 from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.digits import drawn
 from cplab.errors import CplabError, quote, whole
-from cplab.estimates import Estimate, estimate, student
+from cplab.estimates import Estimate, estimate, student_factor
 from cplab.lab.explorer import Look, look
 from cplab.lab.link import WHERE, Link, Output, script
 from cplab.lab.questions import Shown
@@ -43,7 +42,7 @@ class Offer(NamedTuple):
     beginning: str
 
 
-PARTS = ("bar", "cohort", "digit", "figure", "mask", "numbers", "pictures", "words")
+PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "pictures", "digit")
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(
@@ -233,7 +232,7 @@ def content(networks: int = 10, seed: int = 0, compare: bool = False) -> Nursery
         "latest": LATEST,
         "networks": networks,
         "seed": seed,
-        "t": student([*range(1, 100), np.inf]).tolist(),
+        "t": student_factor([*range(1, 100), np.inf]).tolist(),
         "begin": BEGIN,
         "note": "",
         "enough": right_half(),
@@ -388,22 +387,9 @@ def with_images(content: NurseryContent, dataset: object) -> None:
         )
     content["images"] = dataset
     content["digits"] = other_images(dataset)
-    content["knobs"]["digits"] = learnable(content["digits"]["train"])
+    content["knobs"]["digits"] = min(content["digits"]["train"], TINY.train_images)
     if 1 < count < MOST_CLASSES:
         content["fixed"]["names"] = deficits.permutation(count).tolist()
-
-
-def learnable(count: int) -> int:
-    """How many of `count` images a network learns: at most as many as the profile takes, and so
-    that no image is alone in its batch.
-
-    >>> learnable(6_000), learnable(33)
-    (300, 32)
-    """
-    learned = min(count, TINY.train_images)
-    if learned % TINY.batch == 1:
-        learned -= 1
-    return learned
 
 
 def with_deficit(content: NurseryContent, given: str | Callable) -> None:
@@ -656,7 +642,6 @@ class Nursery:
         self.figure: Figure | None = None
         self.link = Link(SCRIPT)
         self.link.on_msg(self._take)
-        self._still = secrets.token_hex(8)  # the name of the output below the screen
 
     @property
     def harm(self) -> Estimate:
@@ -681,7 +666,7 @@ class Nursery:
             display(data, metadata=metadata, raw=True)
         else:
             display(screen, metadata={}, raw=True)
-        display(self._picture(), display_id=self._still)
+        display(self._picture(), display_id=self.link.name)
 
     def _picture(self) -> Shown:
         shown = as_html(self.figure) if self.figure else ""
@@ -692,7 +677,7 @@ class Nursery:
         windows = [Grown(told) for told in message["grown"]]
         self.first, self.second = [*windows, Grown()][:2]
         self.figure = figure_of(windows, message["headline"])
-        update_display(self._picture(), display_id=self._still)
+        update_display(self._picture(), display_id=self.link.name)
 
 
 def figure_of(windows: Sequence[Grown], headline: str) -> Figure | None:

@@ -19,7 +19,7 @@ from cplab.labs.lab05_growth import (
     search,
     unpack_architecture,
 )
-from cplab.results.api import values_of
+from cplab.results import sweep
 from cplab.results.experiments import Stop, experiment
 from cplab.specs import mix_seeds
 from cplab.specs.experiments import Experiment
@@ -54,8 +54,10 @@ def make_control(
 ) -> Architecture:
     """The architecture with which a kind of retraining begins, from the one that the search left.
 
-    Arguments: kind, one of ORIGINS; alive, booleans (units above, units below) for each layer; ink,
-        booleans (784,), the pixels that some image inks.
+    Arguments:
+        kind: one of ORIGINS.
+        alive: booleans (units above, units below) for each layer.
+        ink: booleans (784,), the pixels that some image inks.
     """
     if kind == "biological":
         return alive
@@ -73,11 +75,11 @@ def make_control(
     return control
 
 
-def left_by_search(search: Experiment, density: float, device: str, stop: Stop) -> Architecture:
+def left_by_search(search: Experiment, density: float, device: str) -> Architecture:
     """The architecture that a search left at a density, one of its `keep`; the search is computed
-    if it has no result. Raises: what `values_of` raises."""
-    kept = values_of(search, device, stop)["architectures"]  # by density
-    return unpack_architecture(kept[f"{density:g}"]["alive"])
+    if it has no result. Raises: what `sweep` raises."""
+    [searched] = sweep([search], progress=False, device=device)
+    return unpack_architecture(searched.values["architectures"][f"{density:g}"]["alive"])
 
 
 SEARCH = search.spec()
@@ -131,7 +133,7 @@ def retrain(
     place = devices.pick(device)
     alive = dense()
     if kind != "dense":
-        left = left_by_search(search, density, device, stop)
+        left = left_by_search(search, density, device)
         random = np.random.default_rng(mix_seeds(kind, density, search.seed))
         alive = make_control(kind, left, nets.inked_pixels(dataset), random)
 

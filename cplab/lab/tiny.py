@@ -387,22 +387,9 @@ def with_images(content: NurseryContent, dataset: object) -> None:
         )
     content["images"] = dataset
     content["digits"] = other_images(dataset)
-    content["knobs"]["digits"] = learnable(content["digits"]["train"])
+    content["knobs"]["digits"] = min(content["digits"]["train"], TINY.train_images)
     if 1 < count < MOST_CLASSES:
         content["fixed"]["names"] = deficits.permutation(count).tolist()
-
-
-def learnable(count: int) -> int:
-    """How many of `count` images a network learns: at most as many as the profile takes, and so
-    that no image is alone in its batch.
-
-    >>> learnable(6_000), learnable(33)
-    (300, 32)
-    """
-    learned = min(count, TINY.train_images)
-    if learned % TINY.batch == 1:
-        learned -= 1
-    return learned
 
 
 def with_deficit(content: NurseryContent, given: str | Callable) -> None:

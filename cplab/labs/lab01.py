@@ -100,8 +100,12 @@ def age_figure(
     """Draw statements by age: numbers as points with ranges, and above them words as shaded ages,
     each in its own lane. Statements without an age are listed below.
 
-    Arguments: rows, of `statements`, by their topic; last, the last day of the axis; unit, of the
-        numbers; normal, for a line across; title, the finding.
+    Arguments:
+        rows: of `statements`, by their topic.
+        last: the last day of the axis.
+        unit: of the numbers.
+        normal: for a line across.
+        title: the finding.
 
     >>> brief = statements("sensitivity", "cat")
     >>> age_figure({"10–12 days closed": brief}, 260).ax.get_xlabel()

@@ -279,7 +279,11 @@ class Explorer:
         ends = [point.end for point in [*marked_points, self._first]]
         last_onset = max(8, *onsets)
         last_end = max([8, *ends])
-        about = [f"{len(setting.trained)} runs of {base.profile}", estimates.INTERVALS, LAST_EPOCHS]
+        about = [
+            f"{len(setting.trained)} runs of {base.profile}",
+            estimates.INTERVAL_NOTE,
+            LAST_EPOCHS,
+        ]
         pictures = thumbnails(base, self.deficits)
         longest = last_onset + recoveries[-1]
         # explorer.js puts the chosen numbers in the place of these

@@ -54,8 +54,11 @@ class Task:
     """Some work that a page starts and stops, in a thread, one at a time; `busy` says whether it is
     running. The page is told how far it is, and the last message.
 
-    Arguments: link, to the page; work, which is called with the threading.Event that `stop` sets,
-        and returns the last message; stopped, the message after `stop`.
+    Arguments:
+        link: to the page.
+        work: a function that is called with the threading.Event that `stop` sets, and returns the
+            last message.
+        stopped: the message after `stop`.
     """
 
     def __init__(

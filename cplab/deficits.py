@@ -106,16 +106,19 @@ class Deficit(Registered):
     def __call__(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Apply the deficit to a batch.
 
-        Arguments: x, images (N, C, H, W), or two views of each, (N, 2, C, H, W), on both of which
-            it acts unless its name names one; y, labels (N,); batch.
+        Arguments:
+            x: images (N, C, H, W), or two views of each, (N, 2, C, H, W), on both of which it acts
+                unless its name names one.
+            y: labels (N,).
+            batch: where the images stand in the training.
 
         Returns: images and labels of the same shapes.
         """
-        for place, part in enumerate(self.components):
+        for deficits_before, part in enumerate(self.components):
             if x.ndim == 5:
-                x, y = part.use_on_views(x, y, batch, place)
+                x, y = part.use_on_views(x, y, batch, deficits_before)
             elif part.view is None:
-                x, y = part.use(x, y, batch, place)
+                x, y = part.use(x, y, batch, deficits_before)
             else:
                 raise CplabError(f"{self.name} needs two views: give (N, 2, C, H, W)")
         return x, y
@@ -125,7 +128,9 @@ class Deficit(Registered):
         """The deficits that act one after another: its parts, or only itself."""
         return self.parts or (self,)
 
-    def use_on_views(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+    def use_on_views(
+        self, x: Tensor, y: Tensor, batch: Batch, deficits_before: int
+    ) -> tuple[Tensor, Tensor]:
         """Apply its function to one view or both of each image, (N, 2, C, H, W).
 
         Both views have the same labels (N,), which change once.
@@ -134,10 +139,12 @@ class Deficit(Registered):
         labels = y
         for number, name in enumerate(VIEWS):
             if self.view in (None, name):
-                views[number], labels = self.use(views[number], y, batch, place)
+                views[number], labels = self.use(views[number], y, batch, deficits_before)
         return torch.stack(views, 1), labels
 
-    def use(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+    def use(
+        self, x: Tensor, y: Tensor, batch: Batch, deficits_before: int
+    ) -> tuple[Tensor, Tensor]:
         """Apply its function to images (N, C, H, W) and labels (N,).
 
         Raises: CplabError if it is not defined here, and for an error in a student's own.
@@ -145,13 +152,14 @@ class Deficit(Registered):
         A student's own gets copies, which it may change in place. It may draw from torch without a
         generator: it then gets random numbers that the batch decides.
 
-        Arguments: place, how many deficits act before it.
+        Arguments: deficits_before, how many deficits act before it: each draws other random
+            numbers.
         """
         if self.apply is None:
             raise CplabError(
                 f"deficit {self.name} is not defined here: run the cell that defines it first"
             )
-        extras = self.extras(batch, place)
+        extras = self.extras(batch, deficits_before)
         if not self.own:
             return self.apply(x, y, **extras)
         from cplab.seeding import seeded
@@ -160,22 +168,22 @@ class Deficit(Registered):
             f" at epoch {batch.epoch} of seed {batch.seed}, on images {tuple(x.shape)}; "
             f"profiles have images of {PIXELS} pixels a side"
         )
-        seed = mix_seeds(batch_seed(batch, place), "torch")
+        seed = mix_seeds(batch_seed(batch, deficits_before), "torch")
         with explain(self.name, circumstances), seeded(seed):
             result = self.apply(x.clone(), y.clone(), **extras)
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
 
-    def extras(self, batch: Batch, place: int) -> dict[str, Batch | torch.Generator]:
+    def extras(self, batch: Batch, deficits_before: int) -> dict[str, Batch | torch.Generator]:
         """The further arguments that its function takes: context and generator.
 
-        Arguments: batch; place, how many deficits act before it: each draws other random numbers.
+        Arguments: batch; deficits_before, as for `use`.
         """
         extras: dict[str, Batch | torch.Generator] = {}
         if "context" in self.parameters:
             extras["context"] = batch
         if "generator" in self.parameters:
-            extras["generator"] = torch.Generator().manual_seed(batch_seed(batch, place))
+            extras["generator"] = torch.Generator().manual_seed(batch_seed(batch, deficits_before))
         return extras
 
     @property
@@ -236,7 +244,10 @@ class Deficit(Registered):
 def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) -> None:
     """Check that a deficit returned images like x, (N, C, H, W), and labels like y, (N,).
 
-    Arguments: name, the deficit's; result, what it returned; classes, the number of allowed labels.
+    Arguments:
+        name: the deficit's.
+        result: what it returned.
+        classes: the number of allowed labels.
 
     Raises: CplabError.
     """
@@ -255,8 +266,11 @@ def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) 
 def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
     """Check that a deficit kept the shape and type of images or labels.
 
-    Arguments: name, the deficit's; part, "images" or "labels"; after and before the deficit, the
-        tensors.
+    Arguments:
+        name: the deficit's.
+        part: "images" or "labels".
+        after: what the deficit returned.
+        before: the tensor that it was given.
 
     Raises: CplabError.
     """
@@ -396,10 +410,10 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
 few_patterns = lru_cache(maxsize=64)(noise_patterns.__wrapped__)
 
 
-def batch_seed(batch: Batch, place: int) -> int:
-    """The seed of what a deficit draws for a batch. place: how many deficits act before it."""
+def batch_seed(batch: Batch, deficits_before: int) -> int:
+    """The seed of what a deficit draws for a batch, if so many deficits act before it."""
     first = int(batch.index[0]) if len(batch.index) else 0
-    return mixed_seed(batch.seed, batch.epoch, first, place)
+    return mixed_seed(batch.seed, batch.epoch, first, deficits_before)
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -627,10 +641,13 @@ def canonical_name(given: object) -> str:
 def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[Tensor, Tensor]:
     """Apply a deficit to images and labels, as training does.
 
-    Arguments: x, images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each
-        (N, 2, C, H, W), the left one first; y, labels (N,); name, a deficit's name or its function;
-        context, fields of a `Batch`, without which the images are taken for the first training
-        images of a data set.
+    Arguments:
+        x: images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each (N, 2, C,
+            H, W), the left one first.
+        y: labels (N,).
+        name: a deficit's name or its function.
+        context: fields of a `Batch`, without which the images are taken for the first training
+            images of a data set.
 
     >>> import torch
     >>> seen, labels = apply_deficit(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), "blank")

@@ -207,8 +207,10 @@ def results_by_seed(
 ) -> dict[int, Result]:
     """A spec's results by seed.
 
-    Arguments: spec, whose own seed does not matter; measure, what the results must have; seeds,
-        which to look up, instead of all that count.
+    Arguments:
+        spec: a run or an experiment, whose own seed does not matter.
+        measure: what the results must have.
+        seeds: which to look up, instead of all that count.
 
     Returns: {seed: result}, which is empty for anything but a spec.
     """
@@ -238,8 +240,10 @@ def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
 def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
     """A function's values for each seed that has all the results it reads.
 
-    Arguments: function, which takes specs, and returns one number or n of them; specs, whose own
-        seeds do not matter; options, of the function.
+    Arguments:
+        function: takes specs, and returns one number or n of them.
+        specs: runs or experiments, whose own seeds do not matter.
+        options: of the function.
 
     Returns: (seeds,) or (seeds, n). A seed for which the function raises Missing, or gives NaN, has
         no row. Without any row, it knows what it lacks, see `estimates.lacking_in`.
@@ -329,8 +333,12 @@ def estimate_numbers(
 ) -> Estimate:
     """Estimate the mean of numbers that were read from a spec's results.
 
-    Arguments: spec; numbers, {seed: number}; results, {seed: result}; name, what the numbers are,
-        the same for equal ones; lacks, what was looked up in vain, by default the spec.
+    Arguments:
+        spec: the run or the experiment.
+        numbers: {seed: number}.
+        results: {seed: result}.
+        name: what the numbers are, the same for equal ones.
+        lacks: what was looked up in vain, by default the spec.
     """
     first = with_seed(spec, 0)  # stands for all seeds
     numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
@@ -358,8 +366,11 @@ def shared_beginning(spec: Spec) -> Hashable:
 def measured(run: Run, name: str, *path: str | int, epoch: int | None = None) -> float:
     """A number that was measured on a run; the mean of a list.
 
-    Arguments: run; name, of the measurement; path, the names and places under which the number
-        stands in what was measured; epoch, after which it was, from 0: by default the last.
+    Arguments:
+        run: the run.
+        name: of the measurement.
+        path: the names and places under which the number stands in what was measured.
+        epoch: after which it was, from 0: by default the last.
 
     >>> measured(Run(onset=16), "ending", "sharpness")
     347.6 ± 11.3 (10 seeds)
@@ -396,8 +407,11 @@ def final_accuracy(spec: Spec, results: Mapping[int, Result]) -> Estimate:
 def accuracy_until(spec: Run, results: Mapping[int, Result], end: int, recovery: int) -> Estimate:
     """Estimate the final accuracy, in percent, as if a run had ended sooner.
 
-    Arguments: spec, the run; results, of runs that contain it, {seed: result}; end, the epoch
-        before which it ends; recovery, its clear epochs at the end: the mean is over five at most.
+    Arguments:
+        spec: the run.
+        results: of runs that contain it, {seed: result}.
+        end: the epoch before which it ends.
+        recovery: its clear epochs at the end: the mean is over five at most.
     """
     numbers = {}
     for seed, stored in results.items():
@@ -447,7 +461,10 @@ def control_of(run: Run, name: str) -> Run:
 def behind(run: Run, control: str, seeds: Iterable[int] | None = None) -> Estimate:
     """Points that a run ends behind one of its controls; below 0 it is ahead.
 
-    Arguments: run; control, see `control_of`; seeds, which to read, instead of all that count.
+    Arguments:
+        run: the run.
+        control: see `control_of`.
+        seeds: which to read, instead of all that count.
 
     >>> behind(Run("blur", length=16), "flip")
     9.1 ± 0.7 (10 seeds)
@@ -546,8 +563,11 @@ def harm_from_results(
 ) -> Estimate:
     """Harm at a constant learning rate, from given results.
 
-    Arguments: run; after, the number of clear epochs after the deficit; results, of this run or
-        longer ones, {seed: result}; clear, of clear runs that contain its control.
+    Arguments:
+        run: the run.
+        after: the number of clear epochs after the deficit.
+        results: of this run or longer ones, {seed: result}.
+        clear: of clear runs that contain its control.
     """
     control = accuracy_until(run.without_window(), clear, run.onset + after, after)
     whole_runs = all(len(stored.curve) == run.epochs for stored in results.values())

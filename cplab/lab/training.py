@@ -63,7 +63,10 @@ def live(
 class LiveTraining:
     """Trains runs when its `job` is pressed, and draws a quantity of them meanwhile.
 
-    Arguments: groups, {label: runs}; quantity, draw, as in `live`; measures, what is measured.
+    Arguments:
+        groups: {label: runs}.
+        quantity, draw: as in `live`.
+        measures: what is measured.
     """
 
     def __init__(

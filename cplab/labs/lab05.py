@@ -167,8 +167,10 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
 def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figure:
     """Draw a search so far: density, beside what is expected, test accuracy, and synapses.
 
-    Arguments: spec, the search; rows, its reports, each with step, density and accuracy; counts,
-        the synapses on each pixel (28, 28).
+    Arguments:
+        spec: the search.
+        rows: its reports, each with step, density and accuracy.
+        counts: the synapses on each pixel (28, 28).
     """
     fig = show.figure("", width=860, height=205)
     fig.delaxes(fig.ax)

@@ -275,8 +275,11 @@ def forest(values: Mapping[str, Points], x: str, title: str = "", **size: Unpack
     """Draw a row for each kind, the highest on top: its mean, its interval and a dot for each
     seed, with a line at 0. Kinds that are not trained are named below.
 
-    Arguments: values, {kind: an Estimate, or one number a seed}, in the colour of what a kind's
-        name begins with, up to a comma; x, the label of the axis; title, the finding.
+    Arguments:
+        values: {kind: an Estimate, or one number a seed}, in the colour of what a kind's name
+            begins with, up to a comma.
+        x: the label of the axis.
+        title: the finding.
 
     >>> forest({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm, points", "Blur does harm")
     Blur does harm: harm, points
@@ -368,8 +371,11 @@ def by_layer(
 ) -> Figure:
     """Draw bars of a quantity by layer, from the image to the answer, for several kinds of network.
 
-    Arguments: groups, {kind: (seeds, layers)}; title, the finding; y, the quantity; percent,
-        whether it is a fraction.
+    Arguments:
+        groups: {kind: (seeds, layers)}.
+        title: the finding.
+        y: the quantity.
+        percent: whether it is a fraction.
 
     >>> by_layer({"blur": [[0.25, 0.75]]})
     share of the total against layer, from the image to the answer: blur

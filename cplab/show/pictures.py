@@ -26,9 +26,11 @@ def strips(
 ) -> Figure:
     """Draw rows of uint8 images (N, H, W, C), one below the other, each row with its caption.
 
-    Arguments: rows, {caption: images}, with None where they are not trained yet; title, the
-        finding; largest, how wide an image is at most, in pixels of the page, as those of the
-        figure's width are.
+    Arguments:
+        rows: {caption: images}, with None where they are not trained yet.
+        title: the finding.
+        largest: how wide an image is at most, in pixels of the page, as those of the figure's width
+            are.
 
     >>> strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)})
     clear: 2 images

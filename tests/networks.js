@@ -6,7 +6,7 @@ let computing; // its arithmetic
 
 async function startEngine() {
   tools = engine();
-  computing = await tools.arithmetic(moduleBytes());
+  computing = await tools.loadArithmetic(moduleBytes());
 }
 
 // A network after an epoch in each of some orders of its images.
@@ -27,7 +27,7 @@ function chances(network, shape, image) {
 }
 
 function unitPictures(network) {
-  return [...tools.pictures(Float32Array.from(network), {width: 64})];
+  return [...tools.unitWeights(Float32Array.from(network), {width: 64})];
 }
 
 function detailShare(change, side) {
@@ -65,7 +65,7 @@ function testsOf(plans, counts, own) {
     const train = {epochs, images: Uint8Array.from(images), labels: Uint8Array.from(labels)};
     digits.own = {...own, train};
   }
-  return [...tools.lives(digits, plans, computing)].filter(Boolean).map(asLists);
+  return [...tools.train(digits, plans, computing)].filter(Boolean).map(asLists);
 }
 
 // The first `count` tests that training of a plan tells a screen. With a pause, training is held

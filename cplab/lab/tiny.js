@@ -56,7 +56,7 @@ class Nursery extends Improved {
     screens.set(text, this);
     this.tools = engine();
     // the arithmetic of networks, or null where the browser cannot train
-    this.arithmetic = await this.tools.arithmetic(moduleBytes()).catch(() => null);
+    this.arithmetic = await this.tools.loadArithmetic(moduleBytes()).catch(() => null);
     if (!this.arithmetic) this.showShipped();
     const digits = await unpack(content.digits, this.tools);
     if (content.own) digits.own = await unpackOwn(content.own, this.tools);

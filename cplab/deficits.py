@@ -106,8 +106,11 @@ class Deficit(Registered):
     def __call__(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Apply the deficit to a batch.
 
-        Arguments: x, images (N, C, H, W), or two views of each, (N, 2, C, H, W), on both of which
-            it acts unless its name names one; y, labels (N,); batch.
+        Arguments:
+            x: images (N, C, H, W), or two views of each, (N, 2, C, H, W), on both of which it acts
+                unless its name names one.
+            y: labels (N,).
+            batch: where the images stand in the training.
 
         Returns: images and labels of the same shapes.
         """
@@ -236,7 +239,10 @@ class Deficit(Registered):
 def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) -> None:
     """Check that a deficit returned images like x, (N, C, H, W), and labels like y, (N,).
 
-    Arguments: name, the deficit's; result, what it returned; classes, the number of allowed labels.
+    Arguments:
+        name: the deficit's.
+        result: what it returned.
+        classes: the number of allowed labels.
 
     Raises: CplabError.
     """
@@ -255,8 +261,11 @@ def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) 
 def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
     """Check that a deficit kept the shape and type of images or labels.
 
-    Arguments: name, the deficit's; part, "images" or "labels"; after and before the deficit, the
-        tensors.
+    Arguments:
+        name: the deficit's.
+        part: "images" or "labels".
+        after: what the deficit returned.
+        before: the tensor that it was given.
 
     Raises: CplabError.
     """
@@ -627,10 +636,13 @@ def canonical_name(given: object) -> str:
 def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[Tensor, Tensor]:
     """Apply a deficit to images and labels, as training does.
 
-    Arguments: x, images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each
-        (N, 2, C, H, W), the left one first; y, labels (N,); name, a deficit's name or its function;
-        context, fields of a `Batch`, without which the images are taken for the first training
-        images of a data set.
+    Arguments:
+        x: images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each (N, 2, C,
+            H, W), the left one first.
+        y: labels (N,).
+        name: a deficit's name or its function.
+        context: fields of a `Batch`, without which the images are taken for the first training
+            images of a data set.
 
     >>> import torch
     >>> seen, labels = apply_deficit(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), "blank")

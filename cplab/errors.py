@@ -93,7 +93,10 @@ def quote(value: object) -> str:
 def one_of(name: str, value: object, allowed: Iterable) -> str:
     """Return a text that is one of the allowed ones; else raise a CplabError that names them.
 
-    Arguments: name, of what is checked, for the error; value; allowed, texts.
+    Arguments:
+        name: of what is checked, for the error.
+        value: what is checked.
+        allowed: the texts that are.
     """
     choices = tuple(allowed)
     if isinstance(value, str) and value in choices:

@@ -39,8 +39,12 @@ def preview(
     The deficit is called as in training, with a whole batch of images and seed 0. Noise is of the
     same kind as in a run, but has another pattern.
 
-    Arguments: dataset, replaced by drawn pictures if its files or torch are missing; profile;
-        deficit, a name or a function; count, of images; epoch, for a deficit that changes.
+    Arguments:
+        dataset: replaced by drawn pictures if its files or torch are missing.
+        profile: its name.
+        deficit: a name or a function.
+        count: of images.
+        epoch: for a deficit that changes.
 
     Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the name of the data set. There is
         no "seen" for a student's own deficit that is not defined here, nor for a deficit that needs
@@ -85,8 +89,12 @@ def under_deficit(
 ) -> np.ndarray:
     """Images as a network sees them in an epoch of a deficit.
 
-    Arguments: pixels, uint8 (N, H, W, C); labels (N,); name, of the deficit; dataset and profile,
-        which tell the deficit how many images and classes there are; epoch.
+    Arguments:
+        pixels: uint8 (N, H, W, C).
+        labels: (N,).
+        name: of the deficit.
+        dataset, profile: tell the deficit how many images and classes there are.
+        epoch: of the training.
 
     Returns: uint8 (N, H, W, C).
     """

@@ -100,7 +100,7 @@ def in_clear_epochs(run: Run) -> Estimate:
     return 1 / taught * harm - ratio / taught / run.length * lost + ratio
 
 
-def longest_harmless(run: Run) -> Estimate:
+def longest_harmless(run: Run) -> Interval:
     """Epochs that a deficit from birth may last before its harm is a point."""
     harms = {}
     for shorter in q.every_length(run):
@@ -110,7 +110,7 @@ def longest_harmless(run: Run) -> Estimate:
     return with_farther_end(longest_harmless_window(harms), seeds)
 
 
-def clear_epochs_behind(run: Run) -> Estimate:
+def clear_epochs_behind(run: Run) -> Interval:
     """Harm in clear epochs: how many epochs before its end the control was already as good as a run
     is in the end; 0 if the run is not behind. In this unit, windows at any age can be compared. The
     ends of the interval come from those of the harm."""
@@ -129,11 +129,12 @@ def clear_epochs_behind(run: Run) -> Estimate:
     return with_farther_end(tuple(map(delay, ends)), q.harm(run).seeds)
 
 
-def with_farther_end(interval: tuple[float, ...], seeds: int) -> Estimate:
-    """An estimate from a number and the two ends of its interval: half is to the farther end."""
+def with_farther_end(interval: tuple[float, ...], seeds: int) -> Interval:
+    """A number with its interval, from the number and the interval's two ends: half is to the
+    farther end."""
     number, *ends = interval
     half = max(abs(number - end) for end in ends)
-    return Estimate(given=Interval(number, half, (seeds,), seeds - 1, {0: number}))
+    return Interval(number, half, (seeds,), seeds - 1, {0: number})
 
 
 @q.quantity

@@ -167,18 +167,19 @@ def test_a_function_of_numbers_shares_their_training_and_lacks_what_is_not_finit
         lambda number: number > 0,
         lambda number: number == 0,
         lambda number: max(number, number),
-        abs,
-        float,
-        round,
-        lambda number: number**2,
-        lambda number: 1 / number,
-        lambda number: number // 2,
-        lambda number: number % 2,
     ],
 )
-def test_an_estimate_refuses_to_be_used_as_a_number(ask):
+def test_an_estimate_refuses_to_be_compared(ask):
     number = estimate([1.0, 2.0])
     one_line(lambda: ask(number), ".mean", ".sign", f"{number}")
+
+
+def test_an_interval_that_was_computed_elsewhere_enters_no_sum():
+    """It has no terms: a sum would lose its numbers."""
+    interval = estimates.Interval(mean=2.0, half=0.5, counts=(5,))
+    with pytest.raises(TypeError, match="unsupported operand"):
+        interval + 1
+    one_line(lambda: estimate([1.0, 2.0]) + interval, "summand 2.0 ± 0.5")
 
 
 @pytest.mark.parametrize("divisor", [0, math.inf, math.nan])

@@ -21,6 +21,13 @@ from cplab.results import Request
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "real_workers")
 
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    """All tests have the same one, which takes seconds to start."""
+    monkeypatch.setenv("CPLAB_WORKERS", "1")
+
+
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
 LONG = a_run("blur", 900, 1)
 STACK = [
@@ -170,6 +177,15 @@ def pid(worker):
     return worker.executor.submit(os.getpid).result()
 
 
+def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced():
+    cplab.run(SOME[0], device="cpu")  # so that there is one
+    [worker] = workers._workers
+    os.kill(pid(worker), signal.SIGKILL)
+    while worker.executor._flags.broken is None:  # as long as loky has not noticed
+        time.sleep(0.01)
+    assert swept(SOME[:1]) == grown(SOME[:1])
+
+
 DYING = """
 import os, pathlib, signal
 def dying(x, y, *, context):
@@ -187,25 +203,6 @@ def test_a_dead_worker_is_one_clear_line_that_names_its_run(monkeypatch, tmp_pat
     request = Request([run], device="cpu")
     assert list(request.train())
     assert request.epochs < run.epochs  # it goes on from a checkpoint
-
-
-def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced():
-    workers.end_all()
-    cplab.run(SOME[0], device="cpu")
-    [worker] = workers._workers
-    os.kill(pid(worker), signal.SIGKILL)
-    while worker.executor._flags.broken is None:  # as long as loky has not noticed
-        time.sleep(0.01)
-    assert swept(SOME[:1]) == grown(SOME[:1])
-
-
-def test_an_idle_worker_ends(monkeypatch):
-    cplab.run(SOME[0], device="cpu")
-    monkeypatch.setattr(workers, "IDLE", 0)
-    until = time.monotonic() + 30
-    while workers._workers and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not workers._workers
 
 
 def test_two_that_ask_for_the_same_share_one_training(monkeypatch):
@@ -235,39 +232,6 @@ def test_a_setting_of_the_machine_s_limits_workers(monkeypatch):
 def test_a_setting_that_is_no_number_is_one_line(monkeypatch):
     monkeypatch.setenv("CPLAB_WORKERS", "few")
     one_line(workers.most_workers, "$CPLAB_WORKERS 'few'", "from 1 to 1000")
-
-
-NOTEBOOK = """
-import sys, time, cplab
-from cplab.engine import workers
-workers.warm()
-run = cplab.Run(profile="ci", onset=1, recovery=1)
-print(cplab.run(run, fresh=True).accuracy, "torch" in sys.modules, flush=True)
-print(workers._workers[0].executor.submit(__import__("os").getpid).result(), flush=True)
-time.sleep(900)
-"""
-
-
-def test_a_notebook_loads_no_torch_and_its_workers_end_with_it(python):
-    process = python(NOTEBOOK)
-    accuracy, torch_is_loaded = process.stdout.readline().split()
-    assert float(accuracy) > 0
-    assert torch_is_loaded == "False"
-    worker = int(process.stdout.readline())
-    process.kill()
-    process.communicate(timeout=300)
-    until = time.monotonic() + 30
-    while exists(worker) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not exists(worker)
-
-
-def exists(pid):
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 # A file that is edited between two presses --------------------------------------------------------
@@ -378,3 +342,72 @@ def test_an_experiment_may_read_a_run_of_an_own_function():
         "    return {'at': cplab.run(base).accuracy}\n"
     )
     assert cell(text, cplab=cplab, base=base)["ending"]() == {"at": cplab.run(base).accuracy}
+
+
+# A notebook and its workers -----------------------------------------------------------------------
+
+SCREENS = """
+import os, sys, time
+from cplab import Explorer, Run, lab, quantities
+from cplab.engine import workers
+from cplab.lab import missing
+from cplab.labs import lab05
+
+def trained(press, wait):
+    press()
+    assert wait(300)
+
+workers.warm()
+run = Run("blur", length=1, recovery=1, profile="ci", schedule="fixed")
+live = lab.live({"blurred": run})
+trained(live.press, live.wait)
+offer = missing.offer(quantities.harm(run.replace(length=2)).lacking)
+trained(offer.press, offer.wait)
+explorer = Explorer("ci", schedule="fixed", onset=1, length=1, recovery=1)
+trained(explorer.train, explorer.wait)
+lab05.FASTEST = 12.8
+search = lab05.grow_and_prune("practice")
+search.choose(gamma="12.8 %", peak="55 %")
+trained(search.press, search.wait)
+print(live.message, offer.message, explorer.words, search.message, sep="|")
+print("torch" in sys.modules)
+print(workers._workers[0].executor.submit(os.getpid).result(), flush=True)
+time.sleep(900)
+"""
+
+
+def test_no_screen_loads_torch_where_it_is_shown_and_workers_end_with_their_notebook(
+    python,
+):
+    process = python(SCREENS)
+    live, offer, explorer, search = process.stdout.readline().split("|")
+    assert live.startswith("trained in")
+    assert offer.startswith("trained in")
+    assert "3 seeds" in explorer
+    assert search.endswith("% right (one seed)\n")
+    assert process.stdout.readline() == "False\n"
+    worker = int(process.stdout.readline())
+    process.kill()
+    process.communicate(timeout=300)
+    until = time.monotonic() + 30
+    while exists(worker) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not exists(worker)
+
+
+def exists(pid):
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def test_an_idle_worker_ends(monkeypatch):
+    """The last test, so that none starts anew."""
+    cplab.run(SOME[0], device="cpu")
+    monkeypatch.setattr(workers, "IDLE", 0)
+    until = time.monotonic() + 30
+    while workers._workers and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not workers._workers

@@ -20,8 +20,11 @@ def compute(
 ) -> Stretch:
     """Compute an experiment in this process.
 
-    Arguments: experiment; device, auto, cuda, mps or cpu; report, which the function may call with
-        what it has so far; stop, ends it.
+    Arguments:
+        experiment: what is computed.
+        device: auto, cuda, mps or cpu.
+        report: a function to be called with what there is so far.
+        stop: an Event that ends it.
 
     Returns: a stretch of one row, which has its values.
 

@@ -75,8 +75,11 @@ def do_job(
 ) -> tuple[Any, list[News]]:
     """Do a job in this process, as the one that asks would.
 
-    Arguments: number, of the job among those of this process; job; surroundings; period, seconds
-        between two messages.
+    Arguments:
+        number: of the job among those of this process.
+        job: the job.
+        surroundings: of a job, see `Surroundings`.
+        period: seconds between two messages.
 
     Returns: what `do` returns, and what was not told yet. Raises: what `do` raises.
     """

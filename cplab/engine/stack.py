@@ -129,8 +129,11 @@ class Stack:
     ) -> Tensor:
         """Compute the mean loss of each network over its own images, and its gradients.
 
-        Arguments: task; x, images (networks, N, …); y, labels (networks, N); streams, which a stack
-            does not need.
+        Arguments:
+            task: that of the run.
+            x: images (networks, N, …).
+            y: labels (networks, N).
+            streams: not used here: a stack needs none.
 
         Returns: (networks,). The gradients of the stacked weights are in their `.grad`.
         """

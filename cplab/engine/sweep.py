@@ -61,8 +61,10 @@ def train_all(
 ) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
     """Train runs and compute experiments, several side by side.
 
-    Arguments: specs, of both; context, how they are trained; measures, when to take each
-        measurement, by name.
+    Arguments:
+        specs: of both.
+        context: how they are trained.
+        measures: when to take each measurement, by name.
 
     Yields: each spec, as it ends, with the fields of its Result, or the error with which it ended.
 
@@ -132,8 +134,10 @@ def next_group(queue: list[Segment], room: int, is_on_card: bool) -> list[Segmen
     """Take the next segment from the queue, with those of other seeds that are trained beside it in
     a stack or on a GPU.
 
-    Arguments: queue, whose last segment is next; room, the number of jobs that can still start,
-        each of which gets its share; is_on_card, whether an NVIDIA GPU trains them.
+    Arguments:
+        queue: of segments, of which the last one is next.
+        room: the number of jobs that can still start, each of which gets its share.
+        is_on_card: whether an NVIDIA GPU trains them.
     """
     following = queue[-1]
     if following.alone or not is_joined(following.spec, is_on_card):
@@ -170,8 +174,12 @@ def begin_job(
 ) -> Running:
     """Have a worker train segments.
 
-    Arguments: group; worker; context; measures; messages, which gets what the worker tells, and its
-        Future when it has ended.
+    Arguments:
+        group: of segments that one job trains.
+        worker: that gets the job.
+        context: how runs are trained.
+        measures: when to take each measurement, by name.
+        messages: a queue that gets what the worker tells, and its Future when it has ended.
     """
     running = Running(group, worker)
     specs = [segment.spec for segment in group]

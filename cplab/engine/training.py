@@ -111,7 +111,10 @@ class Training:
     def row(self, step: Step, loss: float, test: dict) -> dict:
         """The row of an epoch in the curve.
 
-        Arguments: step; loss, the mean over the training images; test, what the task's test says.
+        Arguments:
+            step: of the timeline.
+            loss: the mean over the training images.
+            test: what the task's test says.
         """
         row: dict[str, Any] = {
             "part": self.parts_done,
@@ -183,7 +186,11 @@ def begin(
     """Begin to train a run, at the first checkpoint that can be used, or at birth, where its
     measurements are tried.
 
-    Arguments: run; device; contents, checkpoints; measures.
+    Arguments:
+        run: the run.
+        device: where it is computed.
+        contents: the bytes of checkpoints.
+        measures: when to take each measurement, by name.
 
     Raises: Failed for an event, and CplabError for a measurement that fails at birth.
     """

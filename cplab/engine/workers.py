@@ -233,8 +233,10 @@ class Workers:
         """A worker that can begin a job at once, and has to; None if there is none now: then one is
         started, unless enough are starting.
 
-        Arguments: running, how many jobs of the one who asks run; waiting, how many might begin;
-            most, how many jobs may run at a time, of all who ask.
+        Arguments:
+            running: how many jobs of the one who asks run.
+            waiting: how many might begin.
+            most: how many jobs may run at a time, of all who ask.
         """
         with _lock:
             busy = sum(worker.busy for worker in _workers)

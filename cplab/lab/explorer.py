@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from cplab.show import Figure
 
 MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
-SCRIPT = script("cplab-explorer", "screen", "explorer")
+SCRIPT = script("cplab-explorer", "unzip", "screen", "training", "line", "explorer")
 OFFERED = ("blur", "flip", "permute", "noise")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
@@ -279,7 +279,11 @@ class Explorer:
         ends = [point.end for point in [*marked_points, self._first]]
         last_onset = max(8, *onsets)
         last_end = max([8, *ends])
-        about = [f"{len(setting.trained)} runs of {base.profile}", estimates.INTERVALS, LAST_EPOCHS]
+        about = [
+            f"{len(setting.trained)} runs of {base.profile}",
+            estimates.INTERVAL_NOTE,
+            LAST_EPOCHS,
+        ]
         pictures = thumbnails(base, self.deficits)
         longest = last_onset + recoveries[-1]
         # explorer.js puts the chosen numbers in the place of these

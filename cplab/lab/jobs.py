@@ -18,7 +18,7 @@ from cplab.results import Request
 from cplab.results.duration import format_duration, progress_in_words
 from cplab.results.requests import News
 
-SCRIPT = script("cplab-train", "screen", "train")
+SCRIPT = script("cplab-train", "screen", "training", "train")
 NOT_HERE = "Training needs PyTorch, which is missing here. All results can be seen."
 PAUSED = "stopped: Train goes on from the last checkpoint"
 APART = 1 / 30  # seconds between two messages to pages, of whatever work
@@ -54,8 +54,11 @@ class Task:
     """Some work that a page starts and stops, in a thread, one at a time; `busy` says whether it is
     running. The page is told how far it is, and the last message.
 
-    Arguments: link, to the page; work, which is called with the threading.Event that `stop` sets,
-        and returns the last message; stopped, the message after `stop`.
+    Arguments:
+        link: to the page.
+        work: a function that is called with the threading.Event that `stop` sets, and returns the
+            last message.
+        stopped: the message after `stop`.
     """
 
     def __init__(

@@ -23,7 +23,8 @@ from cplab.lab.link import WHERE, script
 from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
-UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
+# What is said of something without results
+UNKNOWN = rf"{estimates.NOT_TRAINED}|not compared with|\b(nan|None)\b"
 NOT_TRAINED = "Not all of these networks are trained yet."
 
 
@@ -54,8 +55,10 @@ def content_digest(content: object) -> str:
 def element(kind: str, content: object, inner: str) -> str:
     """Write an element that `questions.js` improves, as HTML.
 
-    Arguments: kind, of element: question, prediction, slide, switch or hand-in; content, whose
-        digest names the answer that the page keeps; inner, the HTML in it.
+    Arguments:
+        kind: question, prediction, slide, switch or hand-in.
+        content: what it holds, whose digest names the answer that the page keeps.
+        inner: the HTML in it.
     """
     key = content_digest(content)
     inner = re.sub(r"(?<![\w.,])1 (clear )?epochs\b", r"1 \1epoch", inner)  # 1 epochs: 1 epoch
@@ -69,8 +72,10 @@ def covered_part(
 
     If the networks are not trained yet, a sentence says so in place of `finding`.
 
-    Arguments: summary, what stands on the fold without scripts; verdict, paragraphs of HTML;
-        figure, finding, more, see `question`.
+    Arguments:
+        summary: what stands on the fold without scripts.
+        verdict: paragraphs of HTML.
+        figure, finding, more: see `question`.
     """
     if re.search(UNKNOWN, finding):
         finding = NOT_TRAINED
@@ -279,7 +284,7 @@ def numbers_in_words(
 def with_unit(points: Estimate, unit: str, digits: int) -> str:
     """Write a measured number with its interval and unit, as HTML; or that it is missing."""
     if not points.seeds:
-        return estimates.MISSING
+        return estimates.NOT_TRAINED
     numbers = estimates.mean_in_words(points.mean, points.half, digits)
     return html.escape(f"{numbers} {unit}".strip())
 
@@ -320,8 +325,11 @@ def slide(
 ) -> Shown:
     """Show one of several pictures, chosen with a slider that can play them.
 
-    Arguments: frames, {label: figure}; words, a line for each frame; label, the name of what the
-        slider moves; start, the place of the frame that is seen first, counted from 0.
+    Arguments:
+        frames: {label: figure}.
+        words: a line for each frame.
+        label: the name of what the slider moves.
+        start: the place of the frame that is seen first, counted from 0.
 
     >>> slide({1: "<p>one</p>", 4: "<p>four</p>"}, label="epoch")
     epoch 1, 4

@@ -21,7 +21,7 @@ from cplab import data, datasets, deficits
 from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.digits import drawn
 from cplab.errors import CplabError, quote, whole
-from cplab.estimates import Estimate, estimate, student
+from cplab.estimates import Estimate, estimate, student_factor
 from cplab.lab.explorer import Look, look
 from cplab.lab.link import WHERE, Link, Output, script
 from cplab.lab.questions import Shown
@@ -46,7 +46,10 @@ PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "pictures", "dig
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(
-    "cplab-nursery", "unzip", "screen", "networks", *(f"tiny_{part}" for part in PARTS), "tiny"
+    "cplab-nursery",
+    *("unzip", "screen", "line", "networks"),
+    *(f"tiny_{part}" for part in PARTS),
+    "tiny",
 )
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 LATEST = 300  # the epoch by which every deficit has ended
@@ -232,7 +235,7 @@ def content(networks: int = 10, seed: int = 0, compare: bool = False) -> Nursery
         "latest": LATEST,
         "networks": networks,
         "seed": seed,
-        "t": student([*range(1, 100), np.inf]).tolist(),
+        "t": student_factor([*range(1, 100), np.inf]).tolist(),
         "begin": BEGIN,
         "note": "",
         "enough": right_half(),
@@ -387,22 +390,9 @@ def with_images(content: NurseryContent, dataset: object) -> None:
         )
     content["images"] = dataset
     content["digits"] = other_images(dataset)
-    content["knobs"]["digits"] = learnable(content["digits"]["train"])
+    content["knobs"]["digits"] = min(content["digits"]["train"], TINY.train_images)
     if 1 < count < MOST_CLASSES:
         content["fixed"]["names"] = deficits.permutation(count).tolist()
-
-
-def learnable(count: int) -> int:
-    """How many of `count` images a network learns: at most as many as the profile takes, and so
-    that no image is alone in its batch.
-
-    >>> learnable(6_000), learnable(33)
-    (300, 32)
-    """
-    learned = min(count, TINY.train_images)
-    if learned % TINY.batch == 1:
-        learned -= 1
-    return learned
 
 
 def with_deficit(content: NurseryContent, given: str | Callable) -> None:

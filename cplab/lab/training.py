@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from cplab import results
 from cplab.errors import CplabError, as_list, check_dict, quote
 from cplab.lab.jobs import Job, Throttle, train
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
@@ -64,7 +63,10 @@ def live(
 class LiveTraining:
     """Trains runs when its `job` is pressed, and draws a quantity of them meanwhile.
 
-    Arguments: groups, {label: runs}; quantity, draw, as in `live`; measures, what is measured.
+    Arguments:
+        groups: {label: runs}.
+        quantity, draw: as in `live`.
+        measures: what is measured.
     """
 
     def __init__(
@@ -83,15 +85,11 @@ class LiveTraining:
             self.runs += group
         self.values = Values(self.runs, quantity)
         self.job = Job("Train", self.train)
-        missing = []
-        for run in self.runs:
-            stored = results.find(run, measures)
-            if stored is not None:
-                self.values.add_result(stored)
-            if not self.values.line(run).size:
-                missing.append(run)
-        if missing:
-            self.job.message = usual_time(missing)
+        request = Request(self.runs, measures)
+        for result in request.results.values():
+            self.values.add_result(result)
+        if request.missing:
+            self.job.message = usual_time(request.missing)
         self.paint()
 
     def paint(self) -> None:

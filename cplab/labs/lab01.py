@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import one_of
-from cplab.estimates import MISSING, Estimate, lacking_in
+from cplab.estimates import NOT_TRAINED, Estimate, lacking_in
 from cplab.lab.questions import Shown
 from cplab.previews import drawn_pictures
 from cplab.runs import Profile, Run
@@ -100,8 +100,12 @@ def age_figure(
     """Draw statements by age: numbers as points with ranges, and above them words as shaded ages,
     each in its own lane. Statements without an age are listed below.
 
-    Arguments: rows, of `statements`, by their topic; last, the last day of the axis; unit, of the
-        numbers; normal, for a line across; title, the finding.
+    Arguments:
+        rows: of `statements`, by their topic.
+        last: the last day of the axis.
+        unit: of the numbers.
+        normal: for a line across.
+        title: the finding.
 
     >>> brief = statements("sensitivity", "cat")
     >>> age_figure({"10–12 days closed": brief}, 260).ax.get_xlabel()
@@ -260,7 +264,7 @@ def fan(kind: str, run: Run) -> Figure:
     end = selectivity * np.exp(1j * (np.pi / 2 - tilt))  # of each line, as x + iy
     title = show.label(kind)
     if not len(stripes):
-        title += f": {MISSING}"
+        title += f": {NOT_TRAINED}"
     fig = show.figure(title, width=235, height=265)
     fig.lacking = lacking_in(networks)
     ends = np.array([-end, end])  # (2, all filters)

@@ -14,8 +14,8 @@ import numpy as np
 
 from cplab import datasets, quantities, show
 from cplab.estimates import (
-    BY_NORMAL,
-    MISSING,
+    NORMAL_FACTOR,
+    NOT_TRAINED,
     Estimate,
     Interval,
     estimate,
@@ -71,14 +71,14 @@ def ages_in_words(harms: Mapping[int, Estimate]) -> str:
     youngest = min(harms)
     first = first_without_harm(harms)
     if first is None:
-        return MISSING
+        return NOT_TRAINED
     begin = f"After {youngest} clear epochs" if youngest else "From birth"
     if not isinstance(first, int):
         return f"{begin} it leaves {harms[youngest]} points, and some at each of these ages."
     return f"{begin} it leaves {harms[youngest]} points, after {first} clear epochs {harms[first]}."
 
 
-def half_by_images(run: Run, clear_onset: int) -> Estimate:
+def half_by_images(run: Run, clear_onset: int) -> Interval | Estimate:
     """Half of the interval that harm would have if only the test images were drawn anew, in points.
 
     More seeds do not narrow it: all are tested on the same images, whose influence on every seed is
@@ -88,6 +88,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
     Arguments: run, of the schedule `fixed`; clear_onset, the clear epochs of its control. `correct`
         was measured over the last five epochs of the run, and on the control after as many clear
         epochs.
+    Returns: an Estimate without seeds if there are no results.
     """
     last = run.onset + run.recovery
     clear = run.newborn().replace(onset=clear_onset)
@@ -105,17 +106,16 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
         matrix = np.cov(part)  # (seeds, seeds)
         covariances.append(matrix[two_seeds].mean())
     shared = estimate(covariances)
-    half = BY_NORMAL * math.sqrt(max(shared.mean, 0) / images)
+    half = NORMAL_FACTOR * math.sqrt(max(shared.mean, 0) / images)
     # half goes with the root of the covariance, so its relative error is half of the covariance's
     half_of_half = shared.half * half / (2 * shared.mean) if half else math.nan
-    interval = Interval(
+    return Interval(
         mean=half,
         half=half_of_half,
         counts=(seeds,),
         freedom=shared.freedom,
         by_seed={0: half},
     )
-    return Estimate(given=interval)
 
 
 @measurement(label="test images named correctly", when="end", images=None)

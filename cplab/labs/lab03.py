@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from cplab import quantities, show, styles
-from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
+from cplab.estimates import CONFIDENCE, NOT_TRAINED, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
 from cplab.previews import drawn_pictures
 from cplab.quantities import harm, measured
@@ -158,7 +158,7 @@ def lost_images(run: Run) -> str:
     word = styles.label(run.deficit)
     lost, _ = exchanged(run)["with the deficit"]
     if np.isnan(lost):
-        return f"Which images {word} costs: {MISSING}."
+        return f"Which images {word} costs: {NOT_TRAINED}."
     return f"{lost:,.0f} images are named correctly without {word}, but wrongly after it."
 
 

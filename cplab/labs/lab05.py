@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cplab import show
-from cplab.estimates import MISSING, lacking_in, without_numbers
+from cplab.estimates import NOT_TRAINED, lacking_in, without_numbers
 from cplab.lab.jobs import Choice, HowFar, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
@@ -113,7 +113,7 @@ def on_border(counts: np.ndarray) -> str:
     inside = counts[4:-4, 4:-4].sum()
     percent = 100 - 100 * inside / counts.sum()
     if np.isnan(percent):
-        return MISSING
+        return NOT_TRAINED
     return f"{percent:.0f} % on the border"
 
 
@@ -156,7 +156,7 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
         darkest = max(1e-9, counts.max())
         draw_square(ax, counts, darkest, words)
         if np.isnan(counts).all():
-            ax.text(14, 14, MISSING, ha="center", color=GREY)
+            ax.text(14, 14, NOT_TRAINED, ha="center", color=GREY)
     return fig
 
 
@@ -167,8 +167,10 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
 def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figure:
     """Draw a search so far: density, beside what is expected, test accuracy, and synapses.
 
-    Arguments: spec, the search; rows, its reports, each with step, density and accuracy; counts,
-        the synapses on each pixel (28, 28).
+    Arguments:
+        spec: the search.
+        rows: its reports, each with step, density and accuracy.
+        counts: the synapses on each pixel (28, 28).
     """
     fig = show.figure("", width=860, height=205)
     fig.delaxes(fig.ax)

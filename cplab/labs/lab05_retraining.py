@@ -54,8 +54,10 @@ def make_control(
 ) -> Architecture:
     """The architecture with which a kind of retraining begins, from the one that the search left.
 
-    Arguments: kind, one of ORIGINS; alive, booleans (units above, units below) for each layer; ink,
-        booleans (784,), the pixels that some image inks.
+    Arguments:
+        kind: one of ORIGINS.
+        alive: booleans (units above, units below) for each layer.
+        ink: booleans (784,), the pixels that some image inks.
     """
     if kind == "biological":
         return alive

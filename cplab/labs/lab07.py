@@ -212,7 +212,7 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
             "both": classes[:, 1:-1].sum(axis=1),  # all classes between the first and the last
             "right alone": classes[:, -1],
         }
-    source = f"cats: Hubel 1988, chapter 9 · networks: {estimates.INTERVALS}"
+    source = f"cats: Hubel 1988, chapter 9 · networks: {estimates.INTERVAL_NOTE}"
     return show.bars(parts, "% of cells, of neurons", source=source, height=320)
 
 

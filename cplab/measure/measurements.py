@@ -68,8 +68,11 @@ class Measurement(Registered):
 
         The function gets copies, so that it cannot change the training.
 
-        Arguments: net; images; most, a further limit to the number of images; birth, makes the
-            network as it was at birth, for a measurement that compares with it.
+        Arguments:
+            net: the network.
+            images: the data set.
+            most: a further limit to the number of images.
+            birth: makes the network as it was at birth, for a measurement that compares with it.
 
         Returns: plain data.
 
@@ -181,8 +184,14 @@ def measure_after(
 ) -> None:
     """Take measurements after an epoch, and add them to its row of the curve.
 
-    Arguments: names, of measurements; run; row; net; images; most, of which are measured; birth,
-        makes the network as it was at birth, which is `net` by default.
+    Arguments:
+        names: of the measurements.
+        run: that is trained.
+        row: of the curve, which is changed.
+        net: the network.
+        images: the data set.
+        most: how many of the images are measured at most.
+        birth: makes the network as it was at birth, which is `net` by default.
 
     Raises: Diverged for numbers that are not finite; Failed for other failures.
     """

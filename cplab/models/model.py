@@ -172,8 +172,11 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     """Build a network from images (N, channels, size, size) to logits (N, classes), with random
     initial weights.
 
-    Arguments: name, with a width (`allcnn-16`) or without, which is the paper's (`allcnn`);
-        channels and size, pixels a side, of the images; classes, how many.
+    Arguments:
+        name: with a width (`allcnn-16`) or without, which is the paper's (`allcnn`).
+        channels: of the images.
+        size: pixels a side of the images.
+        classes: how many.
 
     >>> build("allcnn-4", channels=1)[0].weight.shape
     torch.Size([4, 1, 3, 3])

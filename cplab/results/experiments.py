@@ -86,11 +86,13 @@ def experiment(
     random numbers, as after torch.manual_seed(seed), whatever other threads draw. The values and
     functions that it reads are part of its key.
 
-    Arguments: version, raised by one whenever a change alters the values of the same arguments;
-        shares, a function that takes the arguments by name, and returns what experiments that share
-        training have in common, such as the search that they begin with; check, a function that
-        takes them by name too, and raises a CplabError where they do not fit together; table,
-        whether its results only ship: what computes them is elsewhere, and it has no body.
+    Arguments:
+        version: raised by one whenever a change alters the values of the same arguments.
+        shares: a function that takes the arguments by name, and returns what experiments that share
+            training have in common, such as the search that they begin with.
+        check: a function that takes them by name too, and raises a CplabError where they do not fit
+            together.
+        table: whether its results only ship: what computes them is elsewhere, and it has no body.
 
     >>> @experiment
     ... def thrown(dice: int, seed: int = 0) -> dict:

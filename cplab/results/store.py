@@ -124,8 +124,10 @@ def archive() -> Archive:
 def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
     """The shipped result of a spec; None if there is none.
 
-    Arguments: spec; version, of its kind: once it is raised, what was looked up before does not
-        count; archive.
+    Arguments:
+        spec: the run or the experiment.
+        version: of its kind: once it is raised, what was looked up before does not count.
+        archive: with shipped results.
     """
     return archive.find(spec.key, spec)
 

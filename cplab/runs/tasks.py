@@ -111,8 +111,10 @@ def scale_gradients(weights: Iterable[Tensor], norm: float, networks: int = 1) -
     """Scale the gradient of each network, over all its weights together, to a norm. A gradient of 0
     stays 0.
 
-    Arguments: weights, whose `.grad` is scaled, of one network, or of several with a row for each;
-        norm; networks, how many they are.
+    Arguments:
+        weights: whose `.grad` is scaled, of one network, or of several with a row for each.
+        norm: that the gradient gets.
+        networks: how many they are.
 
     >>> weight = torch.zeros(2, requires_grad=True)
     >>> weight.grad = torch.tensor([3.0, 4.0])
@@ -183,7 +185,10 @@ class Classification:
     def batches(self, epoch: int, step: Step, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch's batches, shuffled, shifted and mirrored, before any deficit.
 
-        Arguments: epoch, from 0; step; images.
+        Arguments:
+            epoch: from 0.
+            step: of the timeline.
+            images: the data set.
 
         Yields: the indices of the training images, (batch,), and the normalised images, (batch, C,
             H, W), or two views of each, (batch, 2, C, H, W).
@@ -201,15 +206,20 @@ class Classification:
     def describe_batch(self, index: Tensor, epoch: int, images: Images) -> Batch:
         """What a deficit may know about a batch, besides its images and labels.
 
-        Arguments: index, of its training images, (batch,); epoch; images.
+        Arguments:
+            index: of its training images, (batch,).
+            epoch: of the training.
+            images: the data set.
         """
         return Batch(index, self.run.seed, epoch, len(images.train_y), images.classes)
 
     def loss(self, output: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """The loss that is minimised, a mean over the batch.
 
-        Arguments: output, logits (N, classes); y, labels (N,); reduction, "none" for the loss of
-            each image, (N,).
+        Arguments:
+            output: logits (N, classes).
+            y: labels (N,).
+            reduction: "none" for the loss of each image, (N,).
         """
         return F.cross_entropy(output, y, reduction=reduction)
 
@@ -243,7 +253,12 @@ def shuffled(
 
     The run's seed and the epoch decide all random numbers.
 
-    Arguments: run; epoch, from 0; step; images; second, whether to shift as for the second view.
+    Arguments:
+        run: the run.
+        epoch: from 0.
+        step: of the timeline.
+        images: the data set.
+        second: whether to shift as for the second view.
     """
     settings = augmentation(run.settings, step)
     batch = settings.batch
@@ -333,8 +348,10 @@ def batches_at_once(batch: int, images: Images) -> int:
 def cut_out(x: Tensor, centre: Tensor, side: int) -> Tensor:
     """Blank a square of each normalised image, as far as it is inside the image.
 
-    Arguments: x, images (N, C, H, W); centre, the row and column of each square, (2, N); side, in
-        pixels.
+    Arguments:
+        x: images (N, C, H, W).
+        centre: the row and column of each square, (2, N).
+        side: in pixels.
     """
     places = torch.arange(x.shape[-1], device=x.device)
     first = centre - side // 2  # (2, N)
@@ -389,8 +406,12 @@ def evaluate(
 ) -> Tensor:
     """The fraction of images that a network classifies correctly.
 
-    Arguments: net; x, images (N, …) as `normal` takes them; y, labels (N,); normal, a function that
-        normalises images; arithmetic, "native" or "float32".
+    Arguments:
+        net: the network.
+        x: images (N, …) as `normal` takes them.
+        y: labels (N,).
+        normal: a function that normalises images.
+        arithmetic: "native" or "float32".
 
     Returns: a tensor (): nothing has to wait for the GPU.
     """

@@ -131,8 +131,11 @@ class OwnTreatment(Registered):
     def use(self, state: TrainState, seed: int, batch: int, loss: Tensor | None = None) -> None:
         """Do to a network what its function says. Seed, epoch and batch decide what it draws.
 
-        Arguments: state; seed, the run's; batch, its first image's number in the epoch; loss, of
-            this batch, (), for one that acts in each step.
+        Arguments:
+            state: of the training.
+            seed: the run's.
+            batch: its first image's number in the epoch.
+            loss: of this batch, (), for one that acts in each step.
 
         Raises: CplabError for an error in the function.
         """

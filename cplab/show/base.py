@@ -474,8 +474,12 @@ def legend_above(fig: Figure, handles: Sequence[Handle], labels: Sequence[str]) 
 def save(thing: object, path: str | Path, width: int = 1920) -> Path:
     """Write a figure, or what holds one (a question, an explorer), to a file: PNG, SVG or PDF.
 
-    Arguments: thing, a figure, something with a `figure`, or a list of these, drawn one below the
-        other (those of an inner list side by side); path, of the file; width, of a PNG, in dots.
+    Arguments:
+        thing: a figure, something with a `figure`, or a list of these, drawn one below the other
+            (those of an inner list side by side).
+        path: of the file.
+        width: of a PNG, in dots.
+
     Returns: the path.
     Raises: CplabError if there is no figure.
 

@@ -156,8 +156,10 @@ def ordered(constant: Any) -> Description:
 class Reading:
     """All that a function computes with, as it is now.
 
-    Arguments: thing, anything that can be called; versioned, whether the digest leaves out values
-        that it cannot hold; options, on which its results depend as well.
+    Arguments:
+        thing: anything that can be called.
+        versioned: whether the digest leaves out values that it cannot hold.
+        options: on which its results depend as well.
 
     Attributes:
         digest: eight hexadecimal digits.

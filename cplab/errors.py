@@ -64,8 +64,7 @@ Error = TypeVar("Error", bound=CplabError)
 
 
 def with_message(error: CplabError, error_class: type[Error], message: str) -> Error:
-    """An error of a class, with a message, in place of another one: it keeps the lines of a
-    student's function."""
+    """An error like another one, but of this class and with this message."""
     other = error_class(message)
     other.student_lines = error.student_lines
     return other

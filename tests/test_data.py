@@ -11,8 +11,6 @@ import pytest
 import torch
 from conftest import digits, forget_lookups, one_line
 from PIL import Image
-from torchvision import datasets as torchvision_datasets
-from torchvision import transforms
 
 import cplab
 from cplab import data, datasets
@@ -41,7 +39,15 @@ def pixels_of_mnist():
 
 
 @pytest.fixture
-def downloads(monkeypatch):
+def torchvision():
+    """Loaded where it is used alone: it loads torch's compiler, for two seconds."""
+    import torchvision
+
+    return torchvision
+
+
+@pytest.fixture
+def downloads(torchvision, monkeypatch):
     """What is downloaded by torchvision, a stand-in that has the small digits as MNIST."""
     done = []
 
@@ -50,7 +56,7 @@ def downloads(monkeypatch):
         done.append(half)
         return SimpleNamespace(data=digits()[f"{half}_x"], targets=digits()[f"{half}_y"])
 
-    monkeypatch.setattr(torchvision_datasets, "MNIST", mnist)
+    monkeypatch.setattr(torchvision.datasets, "MNIST", mnist)
     monkeypatch.setattr(datasets, "ROOTS", ())
     return done
 
@@ -269,29 +275,25 @@ def test_images_and_labels_of_another_form_are_the_same_set():
 def pets(tmp_path):
     """A folder of pictures for each of two classes: the second colour tells the class."""
     for label, kind in enumerate(("cat", "dog")):
-        (tmp_path / kind).mkdir()
+        folder = tmp_path / "pets" / kind
+        folder.mkdir(parents=True)
         for number in range(5):
             picture = Image.new("RGB", (40, 50), (5 * number, 200 * label, 50))
-            picture.save(tmp_path / kind / f"{number}.png")
-    return tmp_path
+            picture.save(folder / f"{number}.png")
+    return folder.parent
 
 
-SQUARE = [transforms.Resize(32), transforms.CenterCrop(32)]
-
-
-@pytest.mark.parametrize("last", [[], [transforms.ToTensor()]], ids=["pictures", "tensors"])
-def test_a_folder_of_pictures_is_read_by_torchvision(pets, last):
-    half = torchvision_datasets.ImageFolder(pets, transforms.Compose(SQUARE + last))
-    arrays, _ = datasets.load_arrays(cplab.images_from(half, half))
-    for x, y in ((arrays.train_x, arrays.train_y), (arrays.test_x, arrays.test_y)):
-        assert x.shape == (10, 32, 32, 3)
-        assert y.tolist() == [0] * 5 + [1] * 5
-        assert x[:, 0, 0, 1].tolist() == [0] * 5 + [200] * 5
-
-
-def test_a_part_of_a_data_set_is_a_half(pets):
-    pictures = torchvision_datasets.ImageFolder(pets, transforms.Compose(SQUARE))
-    train, test = torch.utils.data.random_split(pictures, [8, 2])
+def test_folders_of_pictures_and_parts_of_them_are_read_by_torchvision(pets, torchvision):
+    square = [torchvision.transforms.Resize(32), torchvision.transforms.CenterCrop(32)]
+    for last in ([], [torchvision.transforms.ToTensor()]):
+        transform = torchvision.transforms.Compose(square + last)
+        half = torchvision.datasets.ImageFolder(pets, transform)
+        arrays, _ = datasets.load_arrays(cplab.images_from(half, half))
+        for x, y in ((arrays.train_x, arrays.train_y), (arrays.test_x, arrays.test_y)):
+            assert x.shape == (10, 32, 32, 3)
+            assert y.tolist() == [0] * 5 + [1] * 5
+            assert x[:, 0, 0, 1].tolist() == [0] * 5 + [200] * 5
+    train, test = torch.utils.data.random_split(half, [8, 2])
     arrays, _ = datasets.load_arrays(cplab.images_from(train, test))
     assert (len(arrays.train_y), len(arrays.test_y)) == (8, 2)
 

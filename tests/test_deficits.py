@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import one_line
+from conftest import bilinear, one_line
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as vision
 
 import cplab
 from cplab import deficits, gallery
@@ -36,10 +34,6 @@ def pictures():
 
 
 # Oracles: libraries that do the same --------------------------------------------------------------
-
-
-def bilinear(x, height, width):
-    return vision.resize(x, [height, width], InterpolationMode.BILINEAR, antialias=True)
 
 
 def blurred(x, strength):
@@ -74,7 +68,7 @@ def patched(x, mask):
 L_SHAPE = "fff" + "800" * 11  # the first row and the first column
 ORACLES = {
     "none": torch.clone,
-    "flip": vision.vertical_flip,
+    "flip": partial(torch.flip, dims=[-2]),
     "blank": torch.zeros_like,  # images are normalised to mean 0
     "blur-2": partial(blurred, strength=2),
     "blur-4": partial(blurred, strength=4),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from conftest import bilinear
 from scipy.ndimage import gaussian_filter
-from torchvision.transforms.v2 import functional as vision
 
 from cplab import deficits, gallery
 from cplab.deficits import apply_deficit, find_deficit
@@ -38,8 +38,8 @@ def gaussian(x):
 
 
 def what_blur_removes(x):
-    small = vision.resize(torch.tensor(x), [4, 4], antialias=True)
-    return x - vision.resize(small, [16, 16], antialias=True).numpy()
+    small = bilinear(x, 4, 4)
+    return x - bilinear(small, 16, 16).numpy()
 
 
 ORACLES = {

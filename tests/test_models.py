@@ -6,7 +6,6 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
-from torchvision.models import resnet18
 
 import cplab
 from cplab import PROFILES, gallery, models
@@ -70,6 +69,8 @@ def test_a_network_has_the_layers_first_weights_and_outputs_of_the_paper_s(famil
 
 
 def test_the_resnet_is_torchvision_s_with_another_stem():
+    from torchvision.models import resnet18  # loads torch's compiler, for two seconds
+
     torch.manual_seed(0)
     theirs = resnet18(num_classes=10)
     theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from cplab.show import Figure
 
 MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
-SCRIPT = script("cplab-explorer", "screen", "explorer")
+SCRIPT = script("cplab-explorer", "unzip", "screen", "training", "line", "explorer")
 OFFERED = ("blur", "flip", "permute", "noise")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."

@@ -325,13 +325,6 @@ def wrap(text: str, pixels: float, size: float) -> str:
     return "\n".join(textwrap.wrap(kept, letters))
 
 
-def whole_numbers(axis: Axis) -> None:
-    """Mark only whole numbers on an axis that counts something."""
-    locator = axis.get_major_locator()
-    if isinstance(locator, MaxNLocator):  # and not of logarithms
-        locator.set_params(integer=True)
-
-
 def in_percent(axis: Axis) -> None:
     """Label an axis of fractions in percent."""
     axis.set_major_formatter(lambda value, place: f"{100 * value:.4g} %".replace("-", "−"))

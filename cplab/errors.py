@@ -1,13 +1,14 @@
-"""Errors, and checks of input: each error is one clear line, on the command line and in Python."""
+"""Errors in one clear line, on the command line and in Python; and checks of values, which raise
+them."""
 
-import os
-import traceback
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
+
+from cplab.tracebacks import own_lines
 
 # The extra of this package with which each library is installed
 EXTRAS = {
@@ -22,85 +23,60 @@ EXTRAS = {
     "pdoc": "site",
 }
 LONGEST_QUOTE = 80  # characters of a value in an error
-# Folders of Python's own modules and of this package, and the name of those that others are
-# installed into
-LIBRARIES = (Path(os.__file__).parent, Path(__file__).parent)
-INSTALLED = {"site-packages", "dist-packages"}
-
-
-Kind = TypeVar("Kind", bound="CplabError")
 
 
 class CplabError(Exception):
     """An error in one clear line: what is wrong, what is allowed, what to do."""
 
-    exit_code = 2  # with which the command line ends
-    lines: tuple[
-        str, ...
-    ] = ()  # of a student's function in which it arose, maybe in another process
+    exit_code = 2  # of the command line
+    # Lines of a student's function in which it arose, which another process may have sent
+    student_lines: tuple[str, ...] = ()
 
     def _render_traceback_(self) -> list[str]:
-        """The lines that a notebook shows: the error, and the lines of cells in which it arose."""
-        lines = [f"{type(self).__name__}: {self}", *own_lines(self), *own_lines(self.__cause__)]
-        return [*dict.fromkeys([*lines, *self.lines])]
+        """The lines that a notebook shows, which IPython asks for: the error, and the lines of a
+        student's own code in which it arose."""
+        message = f"{type(self).__name__}: {self}"
+        lines = [message, *own_lines(self), *own_lines(self.__cause__), *self.student_lines]
+        return [*dict.fromkeys(lines)]  # each once: without another process they are the same
 
 
 class Cancelled(CplabError):
     """Training was stopped. When it is asked for again, it goes on from its last checkpoint."""
 
-    exit_code = 130
+    exit_code = 130  # as of any program that Ctrl+C has stopped
 
     def __init__(
-        self, line: str = "stopped: ask for the same again to go on from its last checkpoint"
+        self, message: str = "stopped: ask for the same again to go on from its last checkpoint"
     ) -> None:
-        super().__init__(line)
+        super().__init__(message)
 
 
 class Failed(CplabError):
-    """A run or an experiment has failed, for instance in a student's own function. All others go
-    on, and their results are kept."""
+    """A run or an experiment has failed, for instance in a student's own function. The other runs
+    and experiments go on, and their results are kept."""
 
 
 class Diverged(Failed):
     """The loss or a measurement is no longer finite."""
 
-    exit_code = 1
+    exit_code = 1  # what was asked for was allowed
 
 
-@cache
-def in_library(file: str) -> bool:
-    """Whether a file is one of Python, of cplab or of an installed package: where it lies decides.
-
-    >>> in_library(os.__file__), in_library("<ipython-input-1>")
-    (True, False)
-    """
-    path = Path(file)
-    if file.startswith("<frozen") or INSTALLED & {*path.parts}:
-        return True
-    return any(path.is_relative_to(folder) for folder in LIBRARIES)
+Error = TypeVar("Error", bound=CplabError)
 
 
-def own_lines(error: BaseException | None) -> tuple[str, ...]:
-    """The lines of cells and of a student's own files through which an error has passed."""
-    lines = []
-    for step in traceback.extract_tb(error.__traceback__) if error else ():
-        if step.line and not in_library(step.filename):
-            place = step.name.replace("<module>", "the cell")
-            lines.append(f"  {place}: {step.line}")
-    return tuple(lines)
-
-
-def renamed(error: CplabError, kind: type[Kind], line: str) -> Kind:
-    """Another error in place of one, with the same lines of a student's function."""
-    other = kind(line)
-    other.lines = error.lines
+def with_message(error: CplabError, error_class: type[Error], message: str) -> Error:
+    """An error of a class, with a message, in place of another one: it keeps the lines of a
+    student's function."""
+    other = error_class(message)
+    other.student_lines = error.student_lines
     return other
 
 
 @cache
-def warn_once(line: str) -> None:
+def warn_once(message: str) -> None:
     """Give a warning the first time only: every epoch may have the same reason for it."""
-    warnings.warn(line, stacklevel=3)
+    warnings.warn(message, stacklevel=3)  # at the line that called the function that warns
 
 
 # Values -------------------------------------------------------------------------------------------
@@ -114,7 +90,9 @@ def quote(value: object) -> str:
     """
     shape = getattr(value, "shape", ())
     if shape:
-        text = f"{type(value).__name__} {shape} {getattr(value, 'dtype', '')}"
+        text = f"{type(value).__name__} {shape}"
+        if hasattr(value, "dtype"):
+            text += f" {value.dtype}"
     else:
         text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]} …"
@@ -132,10 +110,11 @@ def one_of(name: str, value: object, allowed: Iterable) -> str:
     raise CplabError(f"unknown {name} {quote(value)}: choose one of {listed}")
 
 
-def many(value: Any) -> list:
-    """Make a list: of the words of a text, of the entries of a collection, or of a single value.
+def as_list(value: Any) -> list:
+    """One value or several as a list: the words of a text, the entries of a collection, or the
+    value alone.
 
-    >>> many("blur flip"), many((1, 2)), many(3)
+    >>> as_list("blur flip"), as_list((1, 2)), as_list(3)
     (['blur', 'flip'], [1, 2], [3])
     """
     if isinstance(value, str):
@@ -150,21 +129,27 @@ def check_dict(name: str, value: Any, example: str = '{"blur": run}') -> Any:
     return value
 
 
-def number(name: str, value: Any, low: float, high: float, kind: str = "number") -> float:
+def number(name: str, value: Any, low: float, high: float, *, is_whole: bool = False) -> float:
     """Return a value as a float from `low` to `high`; else raise a CplabError.
 
-    Arguments: name, of what is checked, for the error; value; low; high; kind, "whole number" if a
-        fraction is not allowed.
+    Arguments:
+        name: of what is checked, for the error.
+        value: a number, or a text that is one.
+        low, high: the smallest and the largest number that are allowed.
+        is_whole: whether a fraction is not allowed.
 
     >>> number("rate", "0.5", 0, 1)
     0.5
     """
-    with suppress(Exception):  # float(value) may raise anything
+    try:
         x = float(value)
-        fits = low <= x <= high and (kind == "number" or x.is_integer())
-        if fits and not isinstance(value, bool):
-            return x
-    raise CplabError(f"{name} {quote(value)} is not allowed: give a {kind} from {low} to {high}")
+    except Exception:  # whatever the value's own code raises
+        x = math.nan
+    is_number = low <= x <= high and not isinstance(value, bool)  # False for NaN
+    if is_number and (x.is_integer() or not is_whole):
+        return x
+    allowed = "whole number" if is_whole else "number"
+    raise CplabError(f"{name} {quote(value)} is not allowed: give a {allowed} from {low} to {high}")
 
 
 def whole(name: str, value: Any, least: int = 0, most: int = 2**31 - 1) -> int:
@@ -173,13 +158,10 @@ def whole(name: str, value: Any, least: int = 0, most: int = 2**31 - 1) -> int:
     >>> whole("seed", 3.0)
     3
     """
-    return int(number(name, value, least, most, "whole number"))
+    return int(number(name, value, least, most, is_whole=True))
 
 
-def assign(spec: object, **values: object) -> None:
-    """Set fields of a frozen dataclass, in its __post_init__."""
-    for name, value in values.items():
-        object.__setattr__(spec, name, value)
+# Contexts -----------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -196,17 +178,20 @@ def installed() -> Iterator[None]:
 
 
 @contextmanager
-def explain(name: str, where: str = "") -> Iterator[None]:
+def explain(name: str, circumstances: str = "") -> Iterator[None]:
     """A context that turns an error in a student's own function into a CplabError of one line.
 
-    Arguments: name, the function's; where, with which the line ends.
+    Arguments:
+        name: the function's, which may end in @ and its digest.
+        circumstances: words for the end of the line, such as " at epoch 3".
     """
     try:
         yield
     except CplabError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        failure = CplabError(f"{name.partition('@')[0]} fails: {reason}{where}")
-        failure.lines = own_lines(error)
+        plain_name, _, _ = name.partition("@")
+        reason, _, _ = f"{type(error).__name__}: {error}".partition("\n")
+        failure = CplabError(f"{plain_name} fails: {reason}{circumstances}")
+        failure.student_lines = own_lines(error)
         raise failure from error

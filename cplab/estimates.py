@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, many, number, quote
+from cplab.errors import CplabError, as_list, number, quote
 from cplab.measure import Measure
 
 __all__ = [
@@ -234,7 +234,7 @@ class Estimate:
 
     def only(self, seeds: int | Iterable[int]) -> "Estimate":
         """The same estimate from these seeds alone."""
-        kept = tuple(many(seeds))
+        kept = tuple(as_list(seeds))
         terms = {}
         for term, weight in self.terms.items():
             numbers = {seed: term.numbers[seed] for seed in kept if seed in term.numbers}

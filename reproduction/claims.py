@@ -7,6 +7,7 @@ was our choice. A line that answers nothing is a question of our own, and its bo
 expected. `reproduction.nearness` says how near a line is to its source.
 """
 
+import ast
 import csv
 from dataclasses import dataclass
 from importlib import import_module
@@ -52,6 +53,7 @@ class Row:
     harmless: the source states no effect of a deficit, and less harm than that is not against it.
     early: for a harm at an onset, whether nine tenths of what is learned without a deficit are
         still to come; it then has to lie above 0, and later within a point of it.
+    lost: of a harm that lies below 0, what clear epochs in the deficit's place gain.
     looked: whether the row was asked once its number was known.
     decimals: of the number in rows.csv; None for six significant digits.
     """
@@ -68,6 +70,7 @@ class Row:
     part: str = ""
     harmless: bool = False
     early: bool | None = None
+    lost: Estimate | None = None
     looked: bool = False
     decimals: int | None = None
 
@@ -85,7 +88,7 @@ class Row:
         plain = verdict(self.number, self.between, self.harmless)
         if not self.number.seeds:
             return plain
-        limit = self.limit or self.limit_by_clock(plain)
+        limit = self.limit or self.limit_by_clock(plain) or self.limit_by_newborn()
         if limit:
             return Verdict("out of range", limit)
         idle = self.idle
@@ -106,6 +109,14 @@ class Row:
         if verdict(self.other, self.between, self.harmless).kind != plain.kind:
             return f"by the other clock it is {in_words(self.other, self.digits)}"
         return ""
+
+    def limit_by_newborn(self) -> str:
+        """Why a harm below 0 says nothing: its newborn is not done, since more clear epochs would
+        have taught it something as well; "" if that is not so."""
+        if self.lost is None or self.lost.seeds < FEWEST or self.lost.mean <= self.lost.half:
+            return ""
+        gain = in_words(self.lost, self.digits)
+        return f"its newborn is far from its end: as many clear epochs gain {gain}"
 
     def passes_at_any_age(self) -> bool:
         """Whether a harm at an onset lies both where an early and where a late one should."""
@@ -197,11 +208,15 @@ def read_claims() -> dict[str, list[Row]]:
 
 def read_row(line: dict[str, str]) -> Row:
     """A line of claims.csv, in which an empty cell says that nothing is to be said."""
+    number = evaluate(line["expression"])
+    lost = None
+    if number.mean + number.half < 0 and is_harm(line["expression"]):
+        lost = evaluate("lost_time" + line["expression"].removeprefix("harm"))
     return Row(
         line["answers"],
         line["number"],
         line["size"],
-        evaluate(line["expression"]),
+        number,
         (bound(line["low"]), bound(line["high"])),
         digits=int(line["digits"] or 1),
         other=evaluate(line["other"]) if line["other"] else None,
@@ -210,9 +225,20 @@ def read_row(line: dict[str, str]) -> Row:
         part=line["part"],
         harmless=line["harmless"] == "yes",
         early={"early": True, "late": False}.get(line["early"]),
+        lost=lost,
         looked=line["looked"] == "yes",
         decimals=int(line["decimals"]) if line["decimals"] else None,
     )
+
+
+def is_harm(expression: str) -> bool:
+    """Whether an expression is a harm, and not computed with one.
+
+    >>> is_harm("harm(run(16))"), is_harm("harm(run(16)) - harm(run(8))")
+    (True, False)
+    """
+    call = ast.parse(expression, mode="eval").body
+    return isinstance(call, ast.Call) and ast.unparse(call.func) == "harm"
 
 
 def bound(text: str) -> float:

@@ -1,9 +1,7 @@
 """The screen on which networks grow up, for its tests: short lives, its pages, what is pressed."""
 
-import contextlib
-
 import pytest
-from browser import open_anew, plain_page
+from browser import open_anew
 
 from cplab.lab import tiny
 from cplab.teach import site
@@ -18,12 +16,9 @@ LENGTH = 12
 
 
 def short_lives(**options):
-    """What a screen holds whose two networks have short lives."""
-    return shortened(tiny.content(networks=2, **options))
-
-
-def shortened(content):
-    """The same content with short lives: a second window begins after 5 epochs."""
+    """What a screen holds whose two networks have short lives: a second window begins after 5
+    epochs."""
+    content = tiny.content(networks=2, **options)
     content["knobs"] |= SHORT
     content["latest"] = 20
     content["second"] = {"onset": 5}
@@ -44,25 +39,12 @@ def front_page(folder, **options):
     return path.as_uri()
 
 
-def document(body):
-    """A page of HTML with the screen's program below its body."""
-    return f"<!doctype html><meta charset=utf-8>{body}<script>{tiny.SCRIPT}</script>"
-
-
 def write_document(folder, body):
-    """Write such a page into a folder, and give its address."""
+    """Write a page with the screen's program below its body into a folder, and give its address."""
     path = folder / "page.html"
-    path.write_text(document(body), "utf-8")
+    page = f"<!doctype html><meta charset=utf-8>{body}<script>{tiny.SCRIPT}</script>"
+    path.write_text(page, "utf-8")
     return path.as_uri()
-
-
-@contextlib.contextmanager
-def opened(chromium, address, **options):
-    """A page with a screen, on a laptop unless told else. An error of its scripts fails a test."""
-    with plain_page(chromium, **{"viewport": LAPTOP} | options) as page:
-        page.goto(address)
-        page.wait_for_selector("[data-is=pictures] canvas")
-        yield page
 
 
 # The screens that go leave nothing to those that come.

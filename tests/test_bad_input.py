@@ -151,7 +151,7 @@ def test_a_measurement_is_refused_in_one_line(call, words):
     (lambda: linear_path.spec("blur"), "length 0 is not allowed"),
     (lambda: Rearing(kind="blurred"), "kind 'blurred'"),
     (lambda: descend(Rearing(depth=4, modes=(90,)), rate=1), "rate 1 is too high"),
-    (lambda: descend(Rearing(), "align"), "begin 'align': choose one of aligned, random"),
+    (lambda: descend(Rearing(), "align"), "weights 'align': choose one of aligned, random"),
     (lambda: descend(Rearing(), samples=-4), "samples -4 is not allowed"),
     (lambda: lab02b.until("flip", 140, pace=0), "pace 0 is not allowed"),
     (lambda: lab03.blurred_accuracy(Run(), "dark"), "choose one of clear, blurred, adapted"),

@@ -53,19 +53,19 @@ def test_an_eye_sees_its_part_of_the_columns():
     net = network()
     x = pictures(4)
     views = torch.stack([x, x], 1)
-    before = net.look(views)
+    before = net.feature_maps(views)
     views[..., 6:10] += 1  # both eyes see these
-    both = net.look(views)
+    both = net.feature_maps(views)
     assert not any(torch.equal(a, b) for a, b in zip(before, both, strict=True))
     views[:, 0, ..., 10:] = 7  # what the left eye does not see
     views[:, 1, ..., :6] = 7
-    assert all(torch.equal(a, b) for a, b in zip(both, net.look(views), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(both, net.feature_maps(views), strict=True))
 
 
 def by_hand(net, x):
     """Shares by closing each eye in turn before the first shared layer, in float64."""
     net = copy.deepcopy(net).double().train()
-    maps = net.look(torch.stack([x, x], 1).double())
+    maps = net.feature_maps(torch.stack([x, x], 1).double())
     conv = net.shared[0]
     found = []
     for eye in (0, 1):

@@ -87,14 +87,14 @@ def test_another_seed_takes_another_course():
 @pytest.mark.parametrize(("depth", "deficit"), [(1, "few"), (2, "noise"), (3, "other")])
 def test_a_matrix_is_completed_by_gradient_descent(depth, deficit):
     """Against torch's gradients, with the same matrix, step by step."""
-    problem = lab08_matrices.make_problem(0, 12, depth, deficit)
+    problem = lab08_matrices.draw_problem(0, 12, depth, deficit)
     layers = [torch.tensor(layer, requires_grad=True) for layer in problem.layers]
-    rate = lab08_matrices.RATES[depth] / (2 * 12 * lab08_matrices.OBSERVED)
+    rate = lab08_matrices.RATES[depth] / (2 * 12 * lab08_matrices.OBSERVED_FRACTION)
     for step in range(60):
         product = reduce(lambda below, layer: layer @ below, layers)
         if 20 <= step < 50:
-            target = problem.wrong
-            mask = problem.visible
+            target = problem.shown
+            mask = problem.shown_entries
         else:
             target = problem.true
             mask = problem.observed

@@ -64,20 +64,11 @@ def test_the_end_can_be_dragged_to_the_begin_and_back(phone):
     assert window(phone)[1] > 1
 
 
-@pytest.mark.parametrize(
-    ("keys", "seen"),
-    [
-        (["Home"], [0, 1]),
-        (["ArrowLeft"], [0, 7]),
-        (["ArrowLeft", "ArrowRight"], [0, 12]),
-        (["End"], [0, 20]),
-    ],
-)
-def test_keys_move_the_end_alone(keys, seen, phone):
+def test_keys_move_the_end_alone(phone):
     end = phone.locator("[data-grip=length]").first
-    for key in keys:
+    for key, length in {"ArrowLeft": 7, "ArrowRight": 12, "Home": 1, "End": 20}.items():
         end.press(key)
-    assert window(phone) == seen
+        assert window(phone) == [0, length]
 
 
 def test_the_second_window_moves_alone(page):
@@ -99,41 +90,22 @@ def test_a_second_window_follows_the_first_until_it_has_another_deficit(page):
     assert screen_of(page, KINDS) == ["cover", "flip"]
 
 
-@pytest.fixture
-def grabbed(phone):
-    """Where the mouse is down on a window from epoch 5, a little beside its middle."""
+def test_a_window_that_is_grabbed_does_not_jump_and_is_dragged_to_birth_at_most(phone):
+    """Its middle is grabbed, a little beside."""
     screen_of(phone, "change(0, {onset: 5})")
     box = phone.locator("[data-grip=onset]").first.bounding_box()
     x = box["x"] + 20
     y = box["y"] + 20
     phone.mouse.move(x, y)
     phone.mouse.down()
-    yield x, y
-    phone.mouse.up()
-
-
-def test_a_window_does_not_jump_wherever_it_is_grabbed(phone, grabbed):
-    x, y = grabbed
     phone.mouse.move(x + 1, y)
     assert window(phone) == [5, 12]
-
-
-@pytest.mark.usefixtures("grabbed")
-def test_a_window_is_dragged_to_birth_at_most(phone):
     phone.mouse.move(0, 0, steps=4)
     phone.mouse.up()
     assert window(phone) == [0, 12]
 
 
 # A mask -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def bare(page):
-    """The page with a mask that covers nothing."""
-    page.select_option("select.w0", "cover")
-    page.get_by_role("button", name="nothing").click()
-    return page
 
 
 def stroke(page, first, last, steps=1):
@@ -156,20 +128,21 @@ def painted(page):
     return python_of(page).deficit
 
 
-def test_a_mask_that_covers_nothing_cannot_be_trained(bare):
-    assert bare.is_disabled("[data-is=start]")
-
-
-def test_a_mask_is_painted_by_mouse(bare):
-    stroke(bare, "row 2, column 3", "row 2, column 6", steps=8)
+def test_a_mask_is_painted_by_mouse(page):
+    page.select_option("select.w0", "cover")
+    page.get_by_role("button", name="nothing").click()
+    assert page.is_disabled("[data-is=start]")
+    stroke(page, "row 2, column 3", "row 2, column 6", steps=8)
     fields = np.zeros((12, 12), bool)
     fields[1, 2:6] = True
-    assert painted(bare) == deficits.mask_name(fields)
+    assert painted(page) == deficits.mask_name(fields)
 
 
-def test_a_fast_stroke_paints_all_fields_that_it_passes(bare):
-    stroke(bare, "row 2, column 2", "row 11, column 11", steps=1)
-    covered = deficits.read_mask(screen_of(bare, "knobs.mask"))
+def test_a_fast_stroke_paints_all_fields_that_it_passes(page):
+    page.select_option("select.w0", "cover")
+    page.get_by_role("button", name="nothing").click()
+    stroke(page, "row 2, column 2", "row 11, column 11", steps=1)
+    covered = deficits.read_mask(screen_of(page, "knobs.mask"))
     assert np.diag(covered)[1:11].all()
 
 
@@ -197,20 +170,14 @@ def test_a_line_of_python_is_the_run_of_the_screen(page):
     )
 
 
-def values_of_knobs():
-    """Each value that a screen's knobs offer, with the knob's name."""
-    values = []
-    for name, options in re.findall(r'<select name="(\w+)"[^>]*>(.*?)</select>', tiny.MARKUP):
-        for value in re.findall(r"<option>([\d.]+)", options):
-            values.append((name, value))
-    return values
-
-
-@pytest.mark.parametrize(("name", "value"), values_of_knobs())
-def test_each_value_of_a_knob_makes_a_run_whose_network_exists(name, value, page):
+def test_each_value_of_a_knob_makes_a_run_whose_network_exists(page):
     unfold(page)
-    page.select_option(f"[name={name}]", value)
-    assert cplab.models.build(python_of(page).model, channels=1, size=12)
+    knobs = re.findall(r'<select name="(\w+)"[^>]*>(.*?)</select>', tiny.MARKUP)
+    assert {name for name, _ in knobs} < {*tiny.KNOBS}
+    for name, options in knobs:
+        for value in re.findall(r"<option>([\d.]+)", options):
+            page.select_option(f"[name={name}]", value)
+            assert cplab.models.build(python_of(page).model, channels=1, size=12)
 
 
 # A digit ------------------------------------------------------------------------------------------
@@ -218,12 +185,6 @@ def test_each_value_of_a_knob_makes_a_run_whose_network_exists(name, value, page
 
 PROGRAM = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
 DOWNWARDS = [(66, 24), (66, 110)]
-
-
-@pytest.fixture
-def sheet(page):
-    """The page with the sheet on which digits are drawn."""
-    return page
 
 
 def draw(page, points):
@@ -258,79 +219,59 @@ def ends(line):
     return inked[0], inked[-1]
 
 
-DIGITS = [DOWNWARDS, [(78, 47), (110, 118), (47, 118)]]
+HOOK = [(78, 47), (110, 118), (47, 118)]
 
 
-@pytest.mark.parametrize("points", DIGITS, ids=["stroke", "hook"])
-def test_a_drawn_digit_is_centred_as_the_digits_are(points, sheet):
-    draw(sheet, points)
-    ink = ink_of(sheet)
+@pytest.mark.parametrize("points", [DOWNWARDS, HOOK], ids=["stroke", "hook"])
+def test_a_drawn_digit_is_centred_and_as_large_as_the_digits_are(points, page):
+    draw(page, points)
+    ink = ink_of(page)
+    spans = []
     for line in (ink.sum(0), ink.sum(1)):
-        assert sum(ends(line)) == pytest.approx(11, abs=1)
-
-
-@pytest.mark.parametrize("points", DIGITS, ids=["stroke", "hook"])
-def test_the_longer_side_of_a_drawn_digit_is_that_of_the_digits(points, sheet):
-    draw(sheet, points)
-    ink = ink_of(sheet)
-    spans = [1 + last - first for first, last in (ends(ink.sum(0)), ends(ink.sum(1)))]
+        first, last = ends(line)
+        assert first + last == pytest.approx(11, abs=1)
+        spans.append(1 + last - first)
     assert max(spans) in (8, 9, 10)  # 0.675 of 12 pixels, and those that are hardly inked
-
-
-def test_ink_is_at_most_black(sheet):
-    draw(sheet, DIGITS[1])
-    assert ink_of(sheet).max() <= 1.001
-
-
-def test_before_they_have_grown_up_nobody_takes_a_drawing_for_anything(sheet):
-    draw(sheet, DOWNWARDS)
-    assert "press Train" in sheet.inner_text("[data-is=opinion]")
-
-
-@pytest.fixture
-def answered(sheet):
-    """The page with what two networks take a stroke for."""
-    train(sheet)
-    draw(sheet, DOWNWARDS)
-    return sheet
+    assert ink.max() <= 1.001
 
 
 BARS = "[data-is=answers] .w0 > div"
 
 
-def test_they_say_what_they_take_a_drawing_for(answered):
-    assert "the deprived: " in answered.text_content("[data-is=opinion]")
-
-
-def test_the_likeliest_digits_come_first(answered):
-    bars = answered.locator(BARS).all()
+def test_they_say_what_they_take_a_drawing_for_the_likeliest_first_until_it_is_wiped_off(page):
+    draw(page, DOWNWARDS)
+    assert "press Train" in page.inner_text("[data-is=opinion]")
+    train(page)
+    draw(page, DOWNWARDS)
+    assert "the deprived: " in page.text_content("[data-is=opinion]")
+    bars = page.locator(BARS).all()
     assert len(bars) == 2
     percents = [int(bar.inner_text().split("\n")[-1].strip(" %")) for bar in bars]
     assert percents == sorted(percents, reverse=True)
+    page.get_by_role("button", name="wipe").click()
+    assert page.locator(BARS).count() == 0
 
 
-def test_the_answer_to_a_drawing_is_wiped_off_with_it(answered):
-    answered.get_by_role("button", name="wipe").click()
-    assert answered.locator(BARS).count() == 0
-
-
-def test_a_digit_is_drawn_by_keys(sheet):
-    sheet.locator("[data-is=sheet]").focus()
+def test_a_digit_is_drawn_by_keys(page):
+    page.locator("[data-is=sheet]").focus()
     for key in ("ArrowUp", "ArrowUp", "Space", "ArrowDown", "ArrowDown", "ArrowDown", "Space"):
-        sheet.keyboard.press(key)
-    sheet.keyboard.press("ArrowLeft")
-    assert ink_of(sheet).sum(0).argmax() in (5, 6)  # one upright stroke
+        page.keyboard.press(key)
+    page.keyboard.press("ArrowLeft")
+    assert ink_of(page).sum(0).argmax() in (5, 6)  # one upright stroke
 
 
 # Keys that are held, and a press that is made twice -----------------------------------------------
 
 
-def test_enter_that_is_held_on_train_presses_once(page):
+def test_a_press_that_is_made_twice_or_held_is_one_press(page):
+    page.dblclick("[data-is=start]")
+    assert "points" in ended(page)
     page.focus("[data-is=start]")
     for _ in range(6):  # down again without up is what a held key sends
         page.keyboard.down("Enter")
     page.keyboard.up("Enter")
-    assert "points" in ended(page)
+    ended(page)
+    assert screen_of(page, "trained.values().next().value.pairs.size") == 4
 
 
 def test_a_space_bar_that_is_held_paints_one_field_once(page):
@@ -344,19 +285,14 @@ def test_a_space_bar_that_is_held_paints_one_field_once(page):
     assert int(before, 16) ^ int(after, 16) == 1 << 143  # the first of 144 fields
 
 
-def test_a_space_bar_that_is_held_puts_the_pen_down_once(sheet):
-    sheet.locator("[data-is=sheet]").focus()
+def test_a_space_bar_that_is_held_puts_the_pen_down_once(page):
+    page.locator("[data-is=sheet]").focus()
     for _ in range(6):  # an even number, after which the pen would be up again
-        sheet.keyboard.down(" ")
-    sheet.keyboard.up(" ")
+        page.keyboard.down(" ")
+    page.keyboard.up(" ")
     for _ in range(3):
-        sheet.keyboard.press("ArrowUp")
-    inked = ink_of(sheet) > 0.5
+        page.keyboard.press("ArrowUp")
+    inked = ink_of(page) > 0.5
     rows = inked.any(1).sum()
     columns = inked.any(0).sum()
     assert rows > columns + 1  # a stroke, not a point
-
-
-def test_a_second_press_at_once_is_the_same_press(page):
-    page.dblclick("[data-is=start]")
-    assert "points" in ended(page)

@@ -1,17 +1,21 @@
-"""The Nursery with a deficit or images of one's own."""
+"""The Nursery with a deficit or images of one's own, and its harm in JavaScript and in Python."""
 
 import base64
 import gzip
+from copy import deepcopy
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from conftest import one_line, tell_python
-from nursery import ended, opened_anew, screen_of, shortened, train, write_document
+from nursery import ended, opened_anew, screen_of, short_lives, train, write_document
 
 import cplab
+from cplab.estimates import estimate
 from cplab.lab import tiny
-from cplab.quantities import harm
+from cplab.quantities import harm, harm_from_results
+from cplab.results import Result
 from cplab.runs import Run
 
 
@@ -29,15 +33,11 @@ def curtain(x, y, *, context):
     return x, y
 
 
-@cplab.deficit(label="half of the names are wrong")
-def misnamed(x, y, *, generator):
+@cplab.deficit(label="grains that dance, and half of the names are wrong")
+def dancing(x, y, *, generator):
+    x = x + torch.randn(x.shape, generator=generator)
     chance = torch.rand(len(y), generator=generator)
     return x, torch.where(chance < 0.5, (y + 1) % 10, y)
-
-
-@cplab.deficit(label="grains that dance")
-def grainy(x, y, *, generator):
-    return x + torch.randn(x.shape, generator=generator), y
 
 
 def fails_late(x, y, *, context):
@@ -46,8 +46,10 @@ def fails_late(x, y, *, context):
     return x * (1 - context.epoch / 300), y
 
 
-def own_deficit(**given):
-    return tiny.Nursery(**given).content["own"]
+@cache
+def content_of(deficit):
+    """What a screen under one of these holds: Python applies it for a while, so only once."""
+    return tiny.Nursery(networks=2, deficit=deficit, compare=True).content
 
 
 def seen(own, part="train"):
@@ -69,12 +71,12 @@ def page_images():
 
 
 def test_an_own_deficit_is_what_all_windows_begin_with():
-    windows = tiny.Nursery(deficit=low, compare=True).content["windows"]
-    assert {window["kind"] for window in windows} == {Run(low, length=1).deficit}
+    first, second = content_of(low)["windows"]
+    assert first["kind"] == second["kind"] == Run(low, length=1).deficit
 
 
 def test_an_own_deficit_is_applied_to_all_digits_of_the_page(page_images):
-    own = own_deficit(deficit=low)
+    own = content_of(low)["own"]
     parts = [seen(own, part) for part in ("train", "test")]
     images, labels = (np.concatenate(both)[:, 0] for both in zip(*parts, strict=True))
     x, y = page_images
@@ -84,8 +86,8 @@ def test_an_own_deficit_is_applied_to_all_digits_of_the_page(page_images):
     assert np.array_equal(labels, y)
 
 
-def test_an_own_deficit_that_changes_is_applied_in_epochs_of_all_a_life(page_images):
-    own = own_deficit(deficit=curtain)
+def test_an_own_deficit_that_changes_is_applied_in_epochs_of_all_a_life():
+    own = content_of(curtain)["own"]
     epochs = own["train"]["epochs"]
     assert (len(epochs), epochs[0], epochs[-1]) == (tiny.EPOCHS, 0, 299)
     images, _ = seen(own)
@@ -93,7 +95,7 @@ def test_an_own_deficit_that_changes_is_applied_in_epochs_of_all_a_life(page_ima
 
 
 def test_an_own_deficit_that_draws_is_drawn_for_as_many_epochs_as_there_is_room_for():
-    own = own_deficit(deficit=grainy)
+    own = content_of(dancing)["own"]
     assert own["inTurn"]
     assert 20 < len(own["train"]["epochs"]) < tiny.EPOCHS
     assert len(own["train"]["packed"]) < tiny.ROOM
@@ -102,17 +104,16 @@ def test_an_own_deficit_that_draws_is_drawn_for_as_many_epochs_as_there_is_room_
 
 
 def test_labels_that_an_own_deficit_draws_are_those_of_the_epoch(page_images):
-    own = own_deficit(deficit=misnamed)
     _, y = page_images
-    _, labels = seen(own)
+    _, labels = seen(content_of(dancing)["own"])
     wrong = labels != y[: len(labels), None]
     assert wrong.mean() == pytest.approx(0.5, abs=0.05)
     assert wrong.any(1).all()
 
 
 def test_a_page_says_that_networks_share_what_changes():
-    assert "share" in tiny.Nursery(deficit=curtain).content["note"]
-    assert "share" not in tiny.Nursery(deficit=low).content["note"]
+    assert "share" in content_of(curtain)["note"]
+    assert "share" not in content_of(low)["note"]
 
 
 def test_an_own_deficit_that_fails_says_so_in_one_line():
@@ -145,30 +146,17 @@ def test_a_screen_given_arrays_says_what_makes_a_name_of_them():
 
 @pytest.fixture(scope="module")
 def open_screen(used_page, tmp_path_factory):
-    """A function that opens a screen's page, without Python behind it."""
+    """A function that opens the page of what a screen holds, without Python behind it."""
 
-    def open_screen(nursery):
+    def open_screen(content):
         folder = tmp_path_factory.mktemp("page")
-        return opened_anew(used_page, write_document(folder, tiny.page(nursery.content)))
+        return opened_anew(used_page, write_document(folder, tiny.page(content)))
 
     return open_screen
 
 
-@pytest.mark.parametrize("kind", tiny.OFFERS)
-def test_a_deficit_of_the_screen_can_be_given_by_name(kind, open_screen):
-    page = open_screen(tiny.Nursery(deficit=kind))
-    assert page.input_value("select.w0") == kind
-
-
-@pytest.mark.parametrize("given", [low, curtain, "mosaic+flip"])
-def test_a_browser_trains_under_any_deficit(given, open_screen):
-    nursery = tiny.Nursery(networks=2, deficit=given)
-    shortened(nursery.content)
-    assert "points" in train(open_screen(nursery))
-
-
 def test_a_deficit_of_the_package_is_quoted_in_the_line_of_python(open_screen):
-    page = open_screen(tiny.Nursery(deficit="stripes"))
+    page = open_screen(tiny.Nursery(deficit="stripes").content)
     run = eval(page.text_content("[data-is=code]"), {"cplab": cplab})
     assert run == Run("stripes", length=200, profile="tiny")
 
@@ -178,7 +166,9 @@ OPACITIES = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 12, 12).
 
 
 def test_a_deficit_that_changes_is_drawn_as_where_its_window_begins_and_ends(open_screen):
-    page = open_screen(tiny.Nursery(deficit=curtain, length=300))
+    content = deepcopy(content_of(curtain))
+    content["windows"] = [content["windows"][0] | {"length": 300}]
+    page = open_screen(content)
     assert page.inner_text("[data-is=about]").endswith("(as in epochs 0 and 299)")
     pictures = page.locator("[data-is=pictures] figure").first.locator("canvas")
     assert pictures.count() == 3
@@ -186,26 +176,25 @@ def test_a_deficit_that_changes_is_drawn_as_where_its_window_begins_and_ends(ope
     assert len(np.unique(last[:11])) == 1  # grey all over
 
 
-NETWORKS = 10
-LENGTH = 120
-RECOVERY = 60
+NETWORKS = 4
+LENGTH = 20
+RECOVERY = 10
 
 
-@pytest.mark.parametrize("given", [low, misnamed])
-def test_the_harm_on_the_screen_is_that_of_a_sweep_within_the_intervals(given, open_screen):
+def test_the_harm_on_the_screen_is_that_of_a_sweep_within_the_intervals(open_screen):
     """Of other seeds and digits of the same kind."""
-    nursery = tiny.Nursery(networks=NETWORKS, deficit=given, length=LENGTH)
+    nursery = tiny.Nursery(networks=NETWORKS, deficit=dancing, length=LENGTH)
     nursery.content["knobs"]["recovery"] = RECOVERY
-    page = open_screen(nursery)
+    page = open_screen(nursery.content)
     train(page)
     grown = page.evaluate(TOLD)
     tell_python(nursery.link, {"grown": grown, "headline": ended(page)})
-    run = Run(given, length=LENGTH, recovery=RECOVERY, profile="tiny")
+    run = Run(dancing, length=LENGTH, recovery=RECOVERY, profile="tiny")
     pairs = [run.with_seed(seed) for seed in range(NETWORKS)]
     cplab.sweep(pairs + [pair.without_window() for pair in pairs])
     swept = harm(run)
-    assert nursery.harm.half < 4
-    assert abs(nursery.harm.mean - swept.mean) < np.hypot(nursery.harm.half, swept.half)
+    wide = np.hypot(nursery.harm.half, swept.half)
+    assert abs(nursery.harm.mean - swept.mean) < wide < abs(swept.mean) / 2
 
 
 TOLD = """() => {
@@ -217,8 +206,106 @@ TOLD = """() => {
 }"""
 
 
-def test_a_screen_that_is_not_shown_any_more_keeps_no_python_waiting(open_screen):
+# Harm in two languages ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def screen(open_screen):
+    """A screen on which nothing has grown."""
+    return open_screen(short_lives())
+
+
+def test_a_screen_that_is_not_shown_any_more_keeps_no_python_waiting(screen):
     """As after a restart of Python."""
-    page = open_screen(tiny.Nursery(networks=2))
-    screen_of(page, "model = {send() { throw new Error('gone') }}")
-    assert page.evaluate("document.querySelector('cplab-nursery').tell()") is None
+    screen_of(screen, "model = {send() { throw new Error('gone') }}")
+    assert screen_of(screen, "tell()") is None
+
+
+HARM = """(pairs) => {
+  const screen = document.querySelector('cplab-nursery');
+  return screen.harmAt({pairs: new Map(pairs)});
+}"""
+
+
+def accuracies(count, epochs, salt):
+    """The percent of test images right after each epoch, (networks, epochs)."""
+    return np.random.default_rng([count, epochs, salt]).uniform(20, 90, (count, epochs))
+
+
+def life(percents, tested):
+    """What the page knows of a network that was tested after some epochs, counted from 1."""
+    tests = [[epoch, percents[epoch - 1], 50] for epoch in tested]
+    return {"tests": tests, "answers": [0] * 1000, "looks": []}
+
+
+def result(run, percents):
+    """The package's result of a run with these accuracies."""
+    other = np.ones(run.epochs)
+    values = run.values([other, other, percents / 100, other])
+    return Result(run, values, 1.0, "none", "cpu", "float32", 1, "", "")
+
+
+def in_pairs(spoilt, control, pace):
+    """What the page knows of networks, (networks, epochs), and their twins: tests after every
+    `pace` epochs, and after each of the last five."""
+    pairs = []
+    for seed in range(len(spoilt)):
+        pair = {}
+        for arm, percents in (("spoilt", spoilt[seed]), ("control", control[seed])):
+            last = len(percents)
+            pair[arm] = life(percents, [*range(1, last - 4, pace), *range(last - 4, last + 1)])
+        pairs.append([seed, pair])
+    return pairs
+
+
+@pytest.mark.parametrize(("recovery", "pace", "count"), [(6, 1, 20), (20, 3, 2)])
+def test_harm_on_the_screen_is_the_package_s(recovery, pace, count, screen):
+    """Its interval is that of the differences between twins, which share weights and digits. The
+    package's own does not pair networks that share no training."""
+    run = Run("mosaic", 0, 4, recovery, profile="tiny")
+    control = run.without_window()
+    spoilt_percents = accuracies(count, run.epochs, 1)
+    control_percents = accuracies(count, control.epochs, 2)
+    pairs = in_pairs(spoilt_percents, control_percents, pace)
+
+    harm = screen.evaluate(HARM, pairs)
+
+    reared = {}
+    clear = {}
+    for seed in range(count):
+        reared[seed] = result(run.with_seed(seed), spoilt_percents[seed])
+        clear[seed] = result(control.with_seed(seed), control_percents[seed])
+    expected = harm_from_results(run, recovery, reared, clear)
+    differences = [100 * (clear[seed].accuracy - reared[seed].accuracy) for seed in reared]
+    assert harm["middle"] == pytest.approx(expected.mean)
+    assert harm["half"] == pytest.approx(estimate(differences).half)
+
+
+def plain(pairs):
+    """These pairs as a page tells Python of them."""
+    told = []
+    for seed, pair in pairs:
+        tests = {arm: [test[:2] for test in life["tests"]] for arm, life in pair.items()}
+        told.append({"seed": seed, **tests})
+    return told
+
+
+def test_python_gets_the_harm_and_the_accuracies_of_what_has_grown():
+    pairs = in_pairs(accuracies(3, 30, 1), accuracies(3, 26, 2), 3)
+    nursery = tiny.Nursery()
+    window = nursery.content["windows"][0]
+    grown = [{"name": "from birth", "window": window, "seeds": plain(pairs)}]
+    tell_python(nursery.link, {"grown": grown, "headline": "They end behind"})
+
+    spoilt = accuracies(3, 30, 1)[:, -5:].mean(1)
+    control = accuracies(3, 26, 2)[:, -5:].mean(1)
+    assert nursery.harm.values == pytest.approx(control - spoilt)
+    assert nursery.accuracies["deprived"].values == pytest.approx(spoilt)
+    assert nursery.accuracies["twins"].values == pytest.approx(control)
+
+
+def test_before_anything_has_grown_python_says_what_to_do(capsys):
+    """And goes on, so that all cells of a notebook can be run at once."""
+    nursery = tiny.Nursery()
+    assert np.isnan(nursery.harm.mean)
+    assert "press Train" in capsys.readouterr().out

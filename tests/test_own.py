@@ -410,8 +410,8 @@ def test_an_error_in_it_is_python_s_with_its_line_also_from_another_process():
     function = cell("def f(x, y):\n    return x * (1 / len([])), y\n")["f"]
     error = one_line(lambda: cplab.run(deficit=function, **LATE), "ZeroDivisionError: division by")
     received = pickle.loads(pickle.dumps(error))
-    assert received.lines == ("  f: return x * (1 / len([])), y",)
-    assert received._render_traceback_()[-1] == received.lines[-1]
+    assert received.student_lines == ("  f: return x * (1 / len([])), y",)
+    assert received._render_traceback_()[-1] == received.student_lines[-1]
 
 
 def test_a_wrong_deficit_is_said_once_in_a_script():

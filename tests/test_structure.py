@@ -19,7 +19,7 @@ PATHS = [path.relative_to(ROOT).as_posix() for path in FILES]
 
 # From the bottom to the top: a module imports from its own layer and from those below.
 LAYERS = (
-    {"errors", "files", "late"},
+    {"errors", "files", "late", "tracebacks"},
     {"devices", "seeding", "specs"},
     {"data", "deficits", "digits", "gallery", "models"},
     {"runs"},

@@ -490,7 +490,7 @@ def test_a_fault_in_a_treatment_of_one_s_own_is_found_before_anything_is_trained
     rows = []
     run = a_run(treatments=[(fails, 1)])
     line = one_line(lambda: results.run(run, report=lambda *row: rows.append(row)), "no such layer")
-    assert "raise ValueError" in line.lines[-1]
+    assert "raise ValueError" in line.student_lines[-1]
     assert rows == []
 
 

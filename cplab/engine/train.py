@@ -15,12 +15,13 @@ from cplab import devices, models
 from cplab.engine.job import Flag, Stretch
 from cplab.engine.side_by_side import train_side_by_side
 from cplab.engine.training import Training, begin
-from cplab.errors import Cancelled, CplabError, Failed, own_lines, renamed
+from cplab.errors import Cancelled, CplabError, Failed
 from cplab.measure.measurements import Measures
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.runs.treatments import own_treatment
 from cplab.specs.own import Registered, load_own
+from cplab.tracebacks import own_lines
 
 
 def train(
@@ -207,6 +208,8 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
         if place not in line:
             line += f" {place}"
         line = f"{line}: no result of that run is kept"
-        failure = renamed(error, Failed, line) if isinstance(error, CplabError) else Failed(line)
-        failure.lines = failure.lines or own_lines(error)
+        failure = Failed(line)
+        failure.student_lines = own_lines(error)
+        if isinstance(error, CplabError) and error.student_lines:
+            failure.student_lines = error.student_lines
         raise failure from error

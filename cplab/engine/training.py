@@ -18,7 +18,7 @@ from cplab.engine.gpu.branches import Branches
 from cplab.engine.job import Stretch
 from cplab.engine.passes import Kind, Passes
 from cplab.engine.stack import Stack, is_stacked
-from cplab.errors import CplabError, Diverged, Failed, renamed
+from cplab.errors import CplabError, Diverged, Failed, with_message
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.models.layers import normalised_layers, rescale_layers
 from cplab.runs import Event, Run, Step
@@ -145,7 +145,7 @@ class Training:
             self.measure(due_measures(measures, row), row)
         except Failed as error:
             line = f"{error}; no result of that run is kept"
-            self.error = renamed(error, type(error), line)
+            self.error = with_message(error, type(error), line)
             return
         self.state.rows.append(row)
 
@@ -163,7 +163,7 @@ class Training:
             try:
                 self.measure_end(measures)
             except Failed as error:
-                failure = renamed(error, type(error), f"{error}; its training is kept")
+                failure = with_message(error, type(error), f"{error}; its training is kept")
         return Stretch(self.state.rows, self.provenance, content, failure)
 
     def measure_end(self, measures: Measures) -> None:
@@ -241,7 +241,7 @@ def try_own_deficits(run: Run, task: Classification, images: Images) -> str:
                 first, second = [deficit(x, images.train_y[index], batch) for _ in range(2)]
             except CplabError as error:
                 line = f"{error} (tried first: nothing is trained)"
-                raise renamed(error, Failed, line) from error.__cause__
+                raise with_message(error, Failed, line) from error.__cause__
             if not all(map(torch.equal, first, second)):
                 unsteady = unsteady or deficit.name
         epoch += 1
@@ -291,7 +291,7 @@ def try_own_treatments(training: Training) -> str:
                 treatment.use(state, run.seed, 0, loss if treatment.lasts else None)
             except CplabError as error:
                 line = f"{error} (tried first: nothing is trained)"
-                raise renamed(error, Failed, line) from error.__cause__
+                raise with_message(error, Failed, line) from error.__cause__
             state.optimizer.step()
             weights.append([*state.net.state_dict().values()])
         if not all(map(torch.equal, *weights)):

@@ -25,7 +25,7 @@ import numpy as np
 
 from cplab import estimates
 from cplab.deficits import find_deficit
-from cplab.errors import CplabError, many, one_of, whole
+from cplab.errors import CplabError, as_list, one_of, whole
 from cplab.lab.explorer_data import (
     NEVER,
     Band,
@@ -164,7 +164,7 @@ class Explorer:
         **setting: Any,
     ) -> None:
         one_of("device", str(device).partition(":")[0], DEVICES)
-        deficits = many(deficits)  # a text has several, apart by spaces
+        deficits = as_list(deficits)  # a text has several, apart by spaces
         if not deficits:
             raise CplabError(f"deficits {deficits} are not allowed: give one or more")
         unsupported = setting.keys() & {"deficit", "skipped", "treatments", "windows"}

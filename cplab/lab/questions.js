@@ -1,19 +1,49 @@
-// Questions, predictions, slides and switches: elements that improve the plain HTML within them,
-// which cplab/lab/questions.py writes. Every output brings this file, after page.js; the first one
-// on a page acts.
+// Questions, predictions, slides, switches and hand-ins: elements of a page that improve the plain
+// HTML within them. questions.py writes that HTML, which does without scripts as well:
+//
+//   <cplab-question data-key="1a2b3c4d5e6f">                             or cplab-prediction
+//     <p>How does it end?</p>
+//     <ul data-right="1"><li>behind</li><li>level</li></ul>
+//     <details class="cplab-covered"><summary>Choose first, then unfold the answer</summary>
+//       <div class="cplab-verdict"><p>It was: level</p>
+//         <p class="cplab-feedback" data-answer="0">Then …</p></div>     one for each wrong answer
+//       and a picture, a finding, more numbers
+//     </details>
+//   </cplab-question>
+//
+//   <cplab-slide data-key="…">                                           or cplab-switch
+//     <details open><summary>epoch 1</summary>a picture</details>
+//     <details><summary>epoch 4</summary>another one</details>
+//   </cplab-slide>
+//
+//   <cplab-hand-in><p>…</p><p class="cplab-note">…</p><ul data-content="{…}"></ul></cplab-hand-in>
+//
+// A prediction's list has data-scale, as JSON: {low, high, unit, digits, known: [mean, …], asked:
+// [{name, mean, half}, …]}, of which a mean is null where nothing was trained, and half of its
+// interval where there is one seed. Its verdict has a paragraph for each of those that are asked.
+//
+// link.py puts page.js before this file. From it come `make`, which makes an element of the page,
+// and `Improved`, the element that calls `begin` once, and `onKey` for each key. Every output
+// brings this script; link.py sees to it that a page runs it once.
 
-// What is said on the page
-const CHOOSE = "Covered until you have answered.";
-const MOVE = "Covered until you have moved every slider.";
-const NOTHING_ASKED = "Run the cells of the lab first, and then this one again.";
-const DOWNLOADED = "It is in your downloads folder. If nothing came, copy it.";
-const COPY_YOURSELF = "Copy the marked text yourself.";
-const CLOSING = "Answers stay in this tab of the browser, and are lost when you close it.";
+const TEXT = {
+  unanswered: "Covered until you have answered.",
+  unmoved: "Covered until you have moved every slider.",
+  opensLater: "It will then open by itself.",
+  nothingAsked: "Run the cells of the lab first, and then this one again.",
+  downloaded: "It is in your downloads folder. If nothing came, copy it.",
+  copyYourself: "Copy the marked text yourself.",
+  lostWithTab: "Answers stay in this tab of the browser, and are lost when you close it.",
+};
+const NEAR = 0.03; // of the scale: a guess that is off by less is near, however small the interval
+const KNOB = 16; // pixels of a slider's knob, in browsers' own sliders
+const BARS = 160; // pixels of the window that a notebook's own bars may take
+const FRAME_TIME = 700; // milliseconds for which a slide that plays shows a frame
 
 const button = (text, onclick, className = "") =>
   make("button", {type: "button", textContent: text, onclick, className});
 
-// What was answered, by the digest of the question. The browser's tab keeps it, if it may.
+// What elements remember, by their data-key. The browser's tab keeps it over a reload, if it may.
 const memory = {};
 const storage = {
   read(key) {
@@ -34,44 +64,46 @@ const storage = {
   },
 };
 
-// An element that keeps a state.
-class Kept extends Improved {
+// Questions and predictions -----------------------------------------------------------------------
+
+// What both have in common: controls in place of the list, Reveal, and the covered part that opens.
+// `state` is remembered: {answer, first, open}, of which `first` is the answer with which the
+// student pressed Reveal for the first time, and is handed in. A subclass has
+//
+//   furnish(list)     puts its controls, made from the list, into `this.controls`; they call `answer`
+//   missing()         a sentence on what is still to be answered, or ""
+//   remark(index)     what stands behind a paragraph of the verdict, once it is open
+class Exercise extends Improved {
   begin() {
     this.classList.add("cplab-ready");
     this.state = storage.read(this.dataset.key) ?? {};
-    this.improve();
-  }
-
-  keep(change) {
-    Object.assign(this.state, change);
-    storage.write(this.dataset.key, this.state);
-  }
-}
-
-// A question or a prediction: controls, Reveal, and what was covered.
-class Asking extends Kept {
-  improve() {
-    // In a notebook Tab also stops at the output around it, which is one stop too many.
-    this.closest(
-      ".jp-OutputArea-output[tabindex], .jp-OutputArea-child[tabindex]",
-    )?.removeAttribute("tabindex");
-    this.list = this.querySelector("ul");
+    this.wantsReveal = false; // whether Reveal was pressed before all was answered
     this.covered = this.querySelector("details.cplab-covered");
-    this.verdict = Object.assign(this.querySelector(".cplab-verdict"), {
-      tabIndex: -1,
-      ariaLive: "polite",
-    });
-    const lines = [...this.verdict.querySelectorAll("p:not(.cplab-feedback)")];
-    this.notes = lines.map((line) => line.appendChild(make("span")));
-    this.note = make("span", {ariaLive: "polite"});
+    this.covered.open = true; // from now on it is hidden instead
+    this.verdict = this.querySelector(".cplab-verdict");
+    Object.assign(this.verdict, {tabIndex: -1, ariaLive: "polite"});
+    const paragraphs = [...this.verdict.querySelectorAll("p:not(.cplab-feedback)")];
+    this.remarks = paragraphs.map((paragraph) => paragraph.appendChild(make("span")));
+
+    const list = this.querySelector("ul");
+    this.controls = make("div", {className: "cplab-controls"});
+    this.furnish(list);
+    list.replaceWith(this.controls);
+
     this.reveal = button("Reveal", () => this.open(), "cplab-main");
     this.again = button("answer again", () => this.close(), "cplab-again");
-    this.row = make("div", {className: "cplab-row"}, this.reveal, this.again, this.note);
-    this.controls = make("div", {className: "cplab-controls"});
-    this.build();
-    this.list.replaceWith(this.controls);
-    this.covered.before(this.row);
+    this.status = make("span", {ariaLive: "polite"});
+    this.covered.before(
+      make("div", {className: "cplab-row"}, this.reveal, this.again, this.status),
+    );
     this.update();
+    this.skipOutput();
+  }
+
+  // In JupyterLab Tab also stops at the output around an element, which is one stop too many.
+  skipOutput() {
+    const output = this.closest(".jp-OutputArea-output[tabindex], .jp-OutputArea-child[tabindex]");
+    output?.removeAttribute("tabindex");
   }
 
   onKey(event) {
@@ -81,197 +113,204 @@ class Asking extends Kept {
     if (event.key === "Enter" && plain && event.target.tagName === "INPUT") this.open();
   }
 
-  answered(change) {
-    this.keep(change);
-    if (this.asked && !this.missing()) this.open();
+  remember(change) {
+    Object.assign(this.state, change);
+    storage.write(this.dataset.key, this.state);
+  }
+
+  // Take an answer: a place in the list, or of a prediction {place: guess}.
+  answer(answer) {
+    this.remember({answer});
+    if (this.wantsReveal && !this.missing()) this.open();
     else this.update();
   }
 
   open() {
-    this.asked = true;
-    if (this.missing()) return this.update();
-    this.keep({open: true, first: this.state.first ?? this.given()});
+    this.wantsReveal = true;
+    if (this.missing()) {
+      this.update();
+      return;
+    }
+    this.remember({open: true, first: this.state.first ?? this.state.answer});
     this.update();
     this.verdict.focus({preventScroll: true}); // so that the notebook hears the next key
-    this.look();
+    this.scrollIntoSight();
   }
 
   close() {
-    this.asked = false;
-    this.keep({open: false});
+    this.wantsReveal = false;
+    this.remember({open: false});
     this.update();
     this.controls.querySelector("input").focus();
   }
 
   update() {
-    const {open} = this.state;
+    const isOpen = Boolean(this.state.open);
     const missing = this.missing();
-    this.covered.open = Boolean(open);
-    this.covered.style.display = open ? "" : "none";
-    this.reveal.hidden = open;
+    this.covered.style.display = isOpen ? "" : "none";
+    this.reveal.hidden = isOpen;
     this.reveal.tabIndex = missing ? -1 : 0; // so that Tab leads to what is to be answered
-    this.again.hidden = !open;
-    let note = open ? "" : missing;
-    if (note && this.asked) note += " It will then open by itself.";
-    this.note.textContent = note;
-    for (const input of this.controls.querySelectorAll("input")) input.disabled = Boolean(open);
-    this.notes.forEach((note, place) => (note.textContent = open ? this.judge(place) : ""));
+    this.again.hidden = !isOpen;
+    this.status.textContent = isOpen ? "" : missing;
+    if (this.wantsReveal && missing) this.status.textContent += ` ${TEXT.opensLater}`;
+    for (const input of this.controls.querySelectorAll("input")) input.disabled = isOpen;
+    for (const [index, span] of this.remarks.entries())
+      span.textContent = isOpen ? this.remark(index) : "";
   }
 
-  // Bring the question and its picture onto one screen.
-  async look() {
-    await Promise.allSettled(
-      [...this.covered.querySelectorAll("img")].map((picture) => picture.decode?.()),
-    );
-    this.scrollIntoView({block: this.offsetHeight < innerHeight - 160 ? "nearest" : "start"});
+  // Bring the question and its picture onto one screen, once the picture has its size.
+  async scrollIntoSight() {
+    const pictures = [...this.covered.querySelectorAll("img")];
+    await Promise.allSettled(pictures.map((picture) => picture.decode?.()));
+    const fits = this.offsetHeight < innerHeight - BARS;
+    this.scrollIntoView({block: fits ? "nearest" : "start"});
   }
 }
 
-class Question extends Asking {
-  build() {
-    const name = `cplab${Math.random()}`;
-    this.answers = [...this.list.children].map((item) => item.textContent);
+// A question with radio buttons. Its answer is a place in the list.
+class Question extends Exercise {
+  furnish(list) {
+    const name = `cplab${Math.random()}`; // joins the buttons
+    this.right = list.dataset.right && +list.dataset.right; // undefined where nothing decides
+    this.texts = [...list.children].map((item) => item.textContent);
     this.controls.role = "radiogroup";
     this.controls.ariaLabel = this.querySelector("p").textContent;
-    this.answers.forEach((text, value) => {
-      const radio = make("input", {type: "radio", name, checked: this.state.answer === value});
-      radio.onchange = () => this.answered({answer: value});
-      this.controls.append(make("label", {}, radio, make("span", {textContent: text})));
-    });
+    for (const [place, textContent] of this.texts.entries()) {
+      const radio = make("input", {type: "radio", name, checked: this.state.answer === place});
+      radio.onchange = () => this.answer(place);
+      this.controls.append(make("label", {}, radio, make("span", {textContent})));
+    }
   }
 
   missing() {
-    return this.state.answer === undefined ? CHOOSE : "";
+    return this.state.answer === undefined ? TEXT.unanswered : "";
   }
 
   // Show what would have to be true for the wrong answer that was chosen, and for no other.
   update() {
     super.update();
-    for (const words of this.verdict.querySelectorAll(".cplab-feedback"))
-      words.hidden = +words.dataset.answer !== this.state.answer;
+    for (const feedback of this.verdict.querySelectorAll(".cplab-feedback"))
+      feedback.hidden = +feedback.dataset.answer !== this.state.answer;
   }
 
-  given() {
-    return this.state.answer;
-  }
-
-  judge() {
-    const {right} = this.list.dataset;
-    const {answer} = this.state;
-    if (+right === answer) return " ✓";
-    return `${right ? ". " : ""}You said: ${this.answers[answer]}.`;
+  // The verdict has one paragraph: "It was: level", or an empty one where nothing decides.
+  remark() {
+    const said = `You said: ${this.texts[this.state.answer]}.`;
+    if (this.right === undefined) return said;
+    return this.right === this.state.answer ? " ✓" : `. ${said}`;
   }
 }
 
-class Prediction extends Asking {
-  build() {
-    this.scale = JSON.parse(this.list.dataset.scale);
-    this.state.guesses ??= {};
+// A prediction with a slider for each number that is asked. Its answer is {place: guess}.
+class Prediction extends Exercise {
+  furnish(list) {
+    this.scale = JSON.parse(list.dataset.scale);
+    this.state.answer ??= {};
     this.controls.classList.add("cplab-guess");
-    this.rows = [...this.list.children].map((item, place) => this.slider(item, place));
-  }
-
-  // Make the slider of what is guessed in a list's item; returns its track, and what was measured.
-  slider({textContent: name, dataset: {mean, half}}, place) {
-    const {low, high, known} = this.scale;
-    const id = `cplab${Math.random()}`;
-    const guess = this.state.guesses[place];
-    const bar = make("input", {
-      type: "range",
-      id,
-      min: low,
-      max: high,
-      step: (high - low) / 200,
-      value: guess ?? (low + high) / 2,
+    this.tracks = this.scale.asked.map(({name}, place) => {
+      const id = `cplab${Math.random()}`; // joins the name, the slider and the number beside it
+      const track = make("span", {className: "cplab-track"});
+      const output = make("output", {htmlFor: id});
+      for (const mean of this.scale.known)
+        if (mean !== null) track.append(this.mark("cplab-known", mean));
+      track.append(this.slider(id, place, output));
+      this.controls.append(make("label", {htmlFor: id, textContent: name}), track, output);
+      return track;
     });
-    const track = make("span", {className: "cplab-track"}, bar);
-    const said = make("output", {htmlFor: id});
-    const show = () => (said.textContent = this.write(+bar.value));
-    said.textContent = guess === undefined ? "–" : this.write(guess);
-    for (const value of known) if (value !== null) track.prepend(this.mark("", value));
-    bar.oninput = show;
-    const answer = ({key}) => {
-      if (key === "Tab" || bar.disabled) return;
-      show();
-      this.answered({guesses: {...this.state.guesses, [place]: +bar.value}});
-    };
-    for (const moved of ["onchange", "onpointerup", "onkeyup"]) bar[moved] = answer;
-    this.controls.append(make("label", {htmlFor: id, textContent: name}), track, said);
-    return {track, mean: mean === "None" ? NaN : +mean, half: half === "None" ? 0 : +half};
   }
 
-  write(value) {
+  // The slider of a guess, which is written into an output as it moves.
+  slider(id, place, output) {
+    const {low, high} = this.scale;
+    const guess = this.state.answer[place];
+    const value = guess ?? (low + high) / 2;
+    const step = (high - low) / 200;
+    const slider = make("input", {type: "range", id, min: low, max: high, step, value});
+    const write = () => (output.textContent = this.inUnits(+slider.value));
+    output.textContent = guess === undefined ? "–" : this.inUnits(guess);
+    slider.oninput = write;
+    // One that is only pressed, and stays where it was, is answered as well, without a change.
+    slider.onchange =
+      slider.onpointerup =
+      slider.onkeyup =
+        ({key}) => {
+          if (key === "Tab" || slider.disabled) return;
+          write();
+          this.answer({...this.state.answer, [place]: +slider.value});
+        };
+    return slider;
+  }
+
+  inUnits(value) {
     return `${value.toFixed(this.scale.digits)} ${this.scale.unit}`;
   }
 
-  // A mark on a slider's track, at a value or over a range. The slider's knob is 16 pixels wide.
+  // A mark on a track, at a value or over a range: where the knob's middle stands at this value.
   mark(className, from, to = from) {
     const {low, high} = this.scale;
-    const at = (value) => Math.min(1, Math.max(0, (value - low) / (high - low)));
-    const place = (share) => `calc(8px + (100% - 16px) * ${share})`;
+    const fraction = (value) => Math.min(1, Math.max(0, (value - low) / (high - low)));
     const mark = make("i", {className, ariaHidden: true});
-    mark.style.left = place(at(from));
-    if (to !== from) mark.style.width = `calc((100% - 16px) * ${at(to) - at(from)})`;
+    mark.style.left = `calc(${KNOB / 2}px + (100% - ${KNOB}px) * ${fraction(from)})`;
+    if (to !== from)
+      mark.style.width = `calc((100% - ${KNOB}px) * ${fraction(to) - fraction(from)})`;
     return mark;
   }
 
   missing() {
-    const all = this.rows.every((_, place) => place in this.state.guesses);
-    return all ? "" : MOVE;
+    const all = this.scale.asked.every((_, place) => place in this.state.answer);
+    return all ? "" : TEXT.unmoved;
   }
 
+  // Mark what was measured, where it is known and open.
   update() {
     super.update();
-    for (const {track, mean, half} of this.rows) {
-      track.querySelectorAll(".cplab-truth, .cplab-band").forEach((mark) => mark.remove());
-      if (!this.state.open || Number.isNaN(mean)) continue;
+    for (const [place, track] of this.tracks.entries()) {
+      const {mean, half} = this.scale.asked[place];
+      for (const mark of track.querySelectorAll(".cplab-truth, .cplab-band")) mark.remove();
+      if (!this.state.open || mean === null) continue;
       track.append(this.mark("cplab-truth", mean));
       if (half) track.append(this.mark("cplab-band", mean - half, mean + half));
     }
   }
 
-  given() {
-    return this.state.guesses;
-  }
-
-  judge(place) {
-    const {low, high, digits} = this.scale;
-    const {mean, half} = this.rows[place];
-    const guess = this.state.guesses[place];
-    const said = `, you ${this.write(guess)}`;
-    if (Number.isNaN(mean)) return said;
-    const error = guess - mean;
-    if (Math.abs(error) <= Math.max(half, 0.03 * (high - low))) return `${said}: near ✓`;
-    const side = error < 0 ? "low" : "high";
-    return `${said}: ${Math.abs(error).toFixed(digits)} too ${side}`;
+  remark(place) {
+    const {low, high, digits, asked} = this.scale;
+    const {mean, half} = asked[place];
+    const guess = this.state.answer[place];
+    const said = `, you ${this.inUnits(guess)}`;
+    if (mean === null) return said;
+    const error = Math.abs(guess - mean);
+    if (error <= Math.max(half, NEAR * (high - low))) return `${said}: near ✓`;
+    return `${said}: ${error.toFixed(digits)} too ${guess < mean ? "low" : "high"}`;
   }
 }
 
-// What was answered in a notebook, as one line of text, with a name if one is typed.
+// Hand-ins ----------------------------------------------------------------------------------------
+
+// What was answered in a notebook, as one line of text, with a name if one is typed. Its content is
+// {cplab, lab, passed, asked}: the version of the line, the lab's number, the checks that were
+// passed, and what was asked, by data-key: {asked, answers, right} of a question, {asked, of,
+// measured, unit} of a prediction. `asked` is its text, `of` the names of what is guessed, and
+// `measured` for each of these a mean and half of its interval.
 class HandIn extends Improved {
   begin() {
-    this.content = JSON.parse(this.querySelector("ul").dataset.content);
+    const list = this.querySelector("ul");
+    this.content = JSON.parse(list.dataset.content);
     this.name = make("input", {type: "text", autocomplete: "off"});
     this.name.oninput = () => this.update();
     this.line = make("textarea", {readOnly: true, rows: 3, ariaLabel: "what is handed in"});
     const summary = make("summary", {textContent: "What is handed in"});
     this.fold = make("details", {}, summary, this.line);
-    this.said = make("span", {ariaLive: "polite"});
+    this.status = make("span", {ariaLive: "polite"});
     const copy = button("Copy", () => this.copy(), "cplab-main");
     const save = button("Download", () => this.save());
+
     const label = make("label", {textContent: "Name, if you are asked for one: "}, this.name);
-    const row = make("div", {className: "cplab-row"}, copy, save, this.said);
-    this.querySelector(".cplab-note").replaceWith(
-      make(
-        "div",
-        {className: "cplab-handed"},
-        label,
-        row,
-        make("p", {textContent: CLOSING}),
-        this.fold,
-      ),
-    );
-    this.querySelector("ul").remove();
+    const row = make("div", {className: "cplab-row"}, copy, save, this.status);
+    const advice = make("p", {textContent: TEXT.lostWithTab});
+    const box = make("div", {className: "cplab-handed"}, label, row, advice, this.fold);
+    this.querySelector(".cplab-note").replaceWith(box);
+    list.remove();
     addEventListener("cplab-answered", () => this.isConnected && this.update());
     this.update();
   }
@@ -280,57 +319,55 @@ class HandIn extends Improved {
     const collected = this.collect();
     this.line.value = JSON.stringify(collected);
     if (!Object.keys(this.content.asked).length) {
-      this.said.textContent = NOTHING_ASKED;
+      this.status.textContent = TEXT.nothingAsked;
       return;
     }
-    const count = (list, one, several) => `${list.length} ${list.length === 1 ? one : several}`;
+    const count = ({length}, one, several) => `${length} ${length === 1 ? one : several}`;
     const counts = [
       count(collected.answers, "answer", "answers"),
       count(collected.guesses, "guess", "guesses"),
       count(collected.passed, "check", "checks"),
     ];
-    this.said.textContent = `${counts.join(", ")} passed.`;
+    this.status.textContent = `${counts.join(", ")} passed.`;
   }
 
-  // What was answered first, before the answer was seen.
+  // What is handed in: of each question what was answered first, before the answer was seen.
   collect() {
     const {cplab, lab, asked, passed} = this.content;
+    const collected = {cplab, lab};
+    const name = this.name.value.trim();
+    if (name) collected.name = name;
     const answers = [];
     const guesses = [];
     for (const [key, question] of Object.entries(asked)) {
-      const state = storage.read(key) ?? {};
-      const shown = state.open ? (state.answer ?? state.guesses) : undefined;
-      const first = state.first ?? shown;
+      const {first} = storage.read(key) ?? {};
       if (first === undefined) continue;
-      if (question.answers) {
-        const said = question.answers[first];
-        answers.push({asked: question.asked, said, right: question.right});
-        continue;
-      }
-      question.of.forEach((name, place) => {
-        const [measured, half] = question.measured[place];
-        guesses.push({
-          asked: question.asked,
-          of: name,
-          said: first[place],
-          measured,
-          half,
-          unit: question.unit,
-        });
-      });
+      if (question.answers) answers.push(this.answerTo(question, first));
+      else guesses.push(...this.guessesOf(question, first));
     }
-    const name = this.name.value.trim();
-    return {cplab, lab, ...(name ? {name} : {}), answers, guesses, passed};
+    return {...collected, answers, guesses, passed};
+  }
+
+  answerTo({asked, answers, right}, first) {
+    return {asked, said: answers[first], right};
+  }
+
+  guessesOf({asked, of, measured, unit}, first) {
+    return of.map((name, place) => {
+      const [mean, half] = measured[place];
+      return {asked, of: name, said: first[place], measured: mean, half, unit};
+    });
   }
 
   async copy() {
     try {
       await navigator.clipboard.writeText(this.line.value);
-      this.said.textContent = "Copied.";
+      this.status.textContent = "Copied.";
     } catch {
       this.fold.open = true;
       this.line.select();
-      this.said.textContent = document.execCommand("copy") ? "Copied." : COPY_YOURSELF;
+      const isCopied = document.execCommand("copy");
+      this.status.textContent = isCopied ? "Copied." : TEXT.copyYourself;
     }
   }
 
@@ -343,59 +380,64 @@ class HandIn extends Improved {
     });
     link.click();
     URL.revokeObjectURL(link.href);
-    this.said.textContent = DOWNLOADED;
+    this.status.textContent = TEXT.downloaded;
   }
 }
 
-// Several frames, of which one is shown.
-class Framed extends Kept {
-  improve() {
-    this.names = [];
-    this.frames = [...this.children]
-      .filter((fold) => fold.tagName === "DETAILS")
-      .map((fold) => {
-        const frame = make("div", {className: fold.open ? "cplab-now" : ""});
-        this.names.push(fold.querySelector("summary").textContent);
-        fold.querySelector("summary").remove();
-        frame.append(...fold.childNodes);
-        fold.remove();
-        return frame;
-      });
-    const first = this.frames.findIndex((frame) => frame.className);
+// Slides and switches -----------------------------------------------------------------------------
+
+// Several frames, of which one is shown; its place is remembered. A subclass has furnish(), which
+// puts what chooses a frame into `this.row`, and adds to show(place), which shows one.
+class Frames extends Improved {
+  begin() {
+    this.classList.add("cplab-ready");
+    const folds = [...this.children].filter((child) => child.tagName === "DETAILS");
+    const opened = folds.findIndex((fold) => fold.open);
+    this.names = folds.map((fold) => fold.querySelector("summary").textContent);
+    this.frames = folds.map(() => make("div"));
+    for (const [place, fold] of folds.entries()) {
+      fold.querySelector("summary").remove();
+      this.frames[place].append(...fold.childNodes);
+      fold.remove();
+    }
+    this.last = this.frames.length - 1;
     this.row = make("div", {className: "cplab-row"});
     this.append(this.row, make("div", {className: "cplab-frames"}, ...this.frames));
-    this.build();
-    this.show(Math.min(this.state.place ?? first, this.frames.length - 1));
+    this.furnish();
+    const {place = opened} = storage.read(this.dataset.key) ?? {};
+    this.show(Math.min(place, this.last));
   }
 
   show(place) {
     this.place = place;
-    this.frames.forEach((frame, i) => frame.classList.toggle("cplab-now", i === place));
-    this.keep({place});
+    for (const [i, frame] of this.frames.entries())
+      frame.classList.toggle("cplab-now", i === place);
+    storage.write(this.dataset.key, {place});
   }
 }
 
-class Switch extends Framed {
-  build() {
+class Switch extends Frames {
+  furnish() {
     this.row.role = "group";
     this.row.append(...this.names.map((name, place) => button(name, () => this.show(place))));
   }
 
   show(place) {
     super.show(place);
-    [...this.row.children].forEach((option, i) => (option.ariaPressed = `${i === place}`));
+    for (const [i, option] of [...this.row.children].entries())
+      option.ariaPressed = `${i === place}`;
   }
 }
 
-class Slide extends Framed {
-  build() {
-    const max = this.frames.length - 1;
-    this.bar = make("input", {type: "range", min: 0, max, step: 1, ariaLabel: "frame"});
+class Slide extends Frames {
+  furnish() {
+    const {last} = this;
+    this.bar = make("input", {type: "range", min: 0, max: last, step: 1, ariaLabel: "frame"});
     this.bar.oninput = () => this.show(+this.bar.value);
     this.words = make("b");
-    this.play = button("▶", () => this.toggle());
-    this.play.ariaLabel = "play";
-    this.row.append(this.play, this.bar, this.words);
+    this.player = button("", () => (this.isPlaying ? this.stop() : this.play()));
+    this.row.append(this.player, this.bar, this.words);
+    this.stop();
   }
 
   show(place) {
@@ -404,27 +446,26 @@ class Slide extends Framed {
     this.words.textContent = this.bar.ariaValueText = this.names[place];
   }
 
-  toggle() {
-    const last = this.frames.length - 1;
-    const playing = this.timer !== undefined;
-    this.timer = clearInterval(this.timer);
-    if (!playing) {
-      if (this.place === last) this.show(0); // start again from the beginning
-      this.timer = setInterval(() => {
-        if (this.isConnected && this.place < last) this.show(this.place + 1);
-        else this.toggle();
-      }, 700);
-    }
-    this.play.textContent = playing ? "▶" : "■";
-    this.play.ariaLabel = playing ? "play" : "stop";
+  // Play from where it stands, or from the beginning if that is the end.
+  play() {
+    this.isPlaying = true;
+    if (this.place === this.last) this.show(0);
+    this.timer = setInterval(() => {
+      if (this.isConnected && this.place < this.last) this.show(this.place + 1);
+      else this.stop();
+    }, FRAME_TIME);
+    Object.assign(this.player, {textContent: "■", ariaLabel: "stop"});
+  }
+
+  stop() {
+    this.isPlaying = false;
+    clearInterval(this.timer);
+    Object.assign(this.player, {textContent: "▶", ariaLabel: "play"});
   }
 }
 
-const kinds = {
-  question: Question,
-  prediction: Prediction,
-  slide: Slide,
-  switch: Switch,
-  "hand-in": HandIn,
-};
-for (const [name, kind] of Object.entries(kinds)) customElements.define(`cplab-${name}`, kind);
+customElements.define("cplab-question", Question);
+customElements.define("cplab-prediction", Prediction);
+customElements.define("cplab-slide", Slide);
+customElements.define("cplab-switch", Switch);
+customElements.define("cplab-hand-in", HandIn);

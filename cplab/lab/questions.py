@@ -237,19 +237,21 @@ def Prediction(
     if shown:
         rows = numbers_in_words(shown, unit, digits)
         inner += f"<p>Known {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n"
+    numbers = [[short(points.mean), short(points.half)] for points in measured.values()]
+    asked_rows = []
+    for name, (mean, half) in zip(measured, numbers, strict=True):
+        asked_rows.append({"name": name, "mean": mean, "half": half})
     scale = {
         "low": low,
         "high": high,
         "unit": unit,
         "digits": digits,
         "known": [short(points.mean) for points in shown.values()],
+        "asked": asked_rows,
     }
-    numbers = [[short(points.mean), short(points.half)] for points in measured.values()]
-    items = []
-    for name, (mean, half) in zip(measured, numbers, strict=True):
-        items.append(f'<li data-mean="{mean}" data-half="{half}">{html.escape(name)}</li>')
+    items = "".join(f"<li>{html.escape(name)}</li>" for name in measured)
     verdict = [f"<p>{row}</p>" for row in numbers_in_words(measured, unit, digits, ": measured")]
-    inner += f"<ul data-scale='{html.escape(json.dumps(scale))}'>{''.join(items)}</ul>\n"
+    inner += f"<ul data-scale='{html.escape(json.dumps(scale))}'>{items}</ul>\n"
     inner += covered_part(
         "Guess first, then unfold what was measured", verdict, figure, finding, more
     )

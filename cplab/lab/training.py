@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cplab import results
-from cplab.errors import CplabError, check_dict, many, quote
+from cplab.errors import CplabError, as_list, check_dict, quote
 from cplab.lab.jobs import Job, Throttle, train
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
 from cplab.output import as_html
@@ -53,7 +53,7 @@ def live(
         raise CplabError(
             f"runs {quote(runs)} are not allowed: give one or more, each with its words"
         )
-    groups = {label: many(group) for label, group in runs.items()}
+    groups = {label: as_list(group) for label, group in runs.items()}
     quantity = full_name(Measurement, quantity)
     measures = parse_measures(measure)
     if quantity in MEASUREMENTS:

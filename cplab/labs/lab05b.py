@@ -10,8 +10,8 @@ from cplab.estimates import Estimate, Term
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import (
-    SIZES,
-    KernelSize,
+    PLANS,
+    PruningPlan,
     prune_kernels,
     prune_weights,
     random_split,
@@ -76,9 +76,9 @@ def counted_kernels(pruning: Experiment, kernels: object) -> int:
     >>> counted_kernels(prune_kernels.spec("ci"), 6)
     6
     """
-    size = SIZES[pruning.size]
-    counts = [sum(size.kernels)]
-    for removed in size.removals:
+    plan = PLANS[pruning.size]
+    counts = [sum(plan.kernels)]
+    for removed in plan.removals:
         counts.append(counts[-1] - removed)
     for count in counts:
         if count == kernels:
@@ -116,7 +116,7 @@ def in_first(pruning: Experiment, kernels: int) -> float:
 def splits_from(size: str, kernels: int, origin: str, seed: int) -> list[tuple[int, int]]:
     """The splits of `kernels` over two layers that come from an origin, see `accuracy_of_split`.
     Raises: Missing."""
-    large = SIZES[size].kernels
+    large = PLANS[size].kernels
     if origin == "ratio":
         first = max(1, round(kernels * large[0] / sum(large)))
         return [(first, kernels - first)]
@@ -205,10 +205,10 @@ def plasticity_loss(spec: Experiment) -> Estimate:
     return accuracy_at_moment(clear, "end") - accuracy_at_moment(spec, "end")
 
 
-def first_of_newborns(size: KernelSize, gone: int) -> float:
+def first_of_newborns(plan: PruningPlan, gone: int) -> float:
     """How many kernels the first layer keeps of `gone` fewer, the mean over ten newborn networks.
 
-    >>> first_of_newborns(SIZES["ci"], 0)
+    >>> first_of_newborns(PLANS["ci"], 0)
     4.0
     """
     import torch
@@ -218,7 +218,7 @@ def first_of_newborns(size: KernelSize, gone: int) -> float:
     x = torch.zeros(1, 3, 32, 32, dtype=torch.float32)
     counts = []
     for seed in range(10):
-        net = newborn_kernels(size.kernels, size.units, x, seed)
+        net = newborn_kernels(plan.kernels, plan.dense_units, x, seed)
         first, _ = kernels_to_keep(net, gone)
         counts.append(len(first))
     return float(np.mean(counts))

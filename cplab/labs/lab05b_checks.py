@@ -4,14 +4,14 @@ from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab05b
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
-from cplab.labs.lab05b_pruning import SIZES
+from cplab.labs.lab05b_pruning import PLANS
 from cplab.quantities import accuracy
 
 
 @exercise("05b-1", "kernels that the first layer keeps", tolerance=1.3)
 def first_layer_of_newborns() -> Answer:
     """How many kernels the first layer of an untrained network keeps when the first five go."""
-    large = SIZES["course"]
+    large = PLANS["course"]
     first, second = large.kernels
     in_proportion = first - 5 * first / (first + second)
     mistakes = {

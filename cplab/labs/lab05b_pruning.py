@@ -1,12 +1,16 @@
-"""The tables of lab 05b: pruning of convolutional networks, of whole kernels, as in the thesis
-(section 3), and of single weights by a saliency.
+"""Experiments of lab 05b whose results only ship: pruning of convolutional networks, of whole
+kernels and of single weights.
 
-What made them is reproduction/studies/lab05b_pruning.py.
+Kernels are pruned as in section 3 of the lab's thesis (D. Stothers, Harvard 2019), whose figures
+are named below. Weights are pruned by a saliency.
+
+Each function that is decorated with `experiment` has no body. It names the arguments of results and
+says what values these have; reproduction/studies/lab05b_pruning.py has the code that computed them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import Field
@@ -17,89 +21,85 @@ from cplab.runs import DeficitName, Epochs, ProfileName
 from cplab.specs import Count, Number, Seed, mix_seeds
 from cplab.specs.profiles import PROFILES
 
-METRICS = ("none", "magnitude", "fisher", "random")
-MATERIALS = ("images", "noise", "random_labels")
-
-Units = Annotated[Count, Field(ge=1, le=4096)]  # kernels of a layer, or images
-Density = Annotated[Number, Field(gt=0, le=1)]
-
-
 # Kernels ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class KernelSize:
-    """The size of the thesis's convolutional model, and the length of each part of its training.
+class PruningPlan:
+    """An architecture of two convolutions and two dense layers, and how it is trained and pruned.
 
-    SIZES has one for each of three profiles; the thesis's numbers are those of "paper". If
-    you change one, raise the versions of the experiments.
-
-    >>> SIZES["ci"].removals
+    >>> PLANS["ci"].removals
     [3, 3, 3]
     """
 
-    kernels: tuple[int, int]  # of the two convolutions
-    units: tuple[int, int]  # of the two hidden dense layers
-    rates: Sequence[float]  # of training, one an epoch
-    at_once: int  # kernels that are taken out at a time
-    retraining: Sequence[float]  # rates after each time
-    saved: tuple[int, ...]  # numbers of kernels at which the architecture is kept
+    kernels: tuple[int, int]  # of both convolutions
+    dense_units: tuple[int, int]  # of both hidden dense layers
+    learning_rates: Sequence[float]  # one an epoch
+    removed_at_once: int  # kernels
+    retraining_rates: Sequence[float]  # one an epoch, after each removal
+    saved_totals: tuple[int, ...]  # kernels left in both layers when the network is measured
     batch: int = 128
-    noise_rates: Sequence[float] = ()  # in place of rates where noise is learned, if not empty
+    noise_rates: Sequence[float] | None = None  # learning rates on noise; None: the same
 
     @property
     def removals(self) -> list[int]:
-        """How many kernels each pruning removes, so that it stops at all of `saved`."""
+        """How many kernels each pruning removes, so that it stops at all of `saved_totals`."""
         left = sum(self.kernels)
         counts: list[int] = []
-        while left > min(self.saved):
-            next_saved = max(total for total in self.saved if total < left)
-            count = min(self.at_once, left - next_saved)
+        while left > min(self.saved_totals):
+            next_total = max(total for total in self.saved_totals if total < left)
+            count = min(self.removed_at_once, left - next_total)
             counts.append(count)
             left -= count
         return counts
 
 
-# course: a quarter of the thesis's kernels and a tenth of its epochs; the rates of both are ours
-SIZES = {
-    "ci": KernelSize(
+# By size. "paper" is the thesis's. "course" has a quarter of its kernels and a tenth of its epochs;
+# the learning rates of "ci" and "course" are ours. Who changes one raises the versions below
+PLANS = {
+    "ci": PruningPlan(
         kernels=(4, 8),
-        units=(16, 8),
-        rates=2 * [0.05],
-        at_once=3,
-        retraining=[0.01],
-        saved=(9, 6, 3),
+        dense_units=(16, 8),
+        learning_rates=2 * [0.05],
+        removed_at_once=3,
+        retraining_rates=[0.01],
+        saved_totals=(9, 6, 3),
         batch=64,
     ),
-    "course": KernelSize(
+    "course": PruningPlan(
         kernels=(16, 64),
-        units=(96, 48),
-        rates=10 * [0.1] + 10 * [0.01] + 5 * [0.001],
-        at_once=3,
-        retraining=2 * [0.01],
-        saved=(75, 50, 25, 8, 5),
+        dense_units=(96, 48),
+        learning_rates=10 * [0.1] + 10 * [0.01] + 5 * [0.001],
+        removed_at_once=3,
+        retraining_rates=2 * [0.01],
+        saved_totals=(75, 50, 25, 8, 5),
     ),
-    "paper": KernelSize(
+    "paper": PruningPlan(
         kernels=(64, 256),
-        units=(382, 194),
-        rates=100 * [0.1] + 100 * [0.01] + 50 * [0.001],
-        at_once=10,
-        retraining=15 * [0.001],
-        saved=(300, 200, 100, 30, 20),
+        dense_units=(382, 194),
+        learning_rates=100 * [0.1] + 100 * [0.01] + 50 * [0.001],
+        removed_at_once=10,
+        retraining_rates=15 * [0.001],
+        saved_totals=(300, 200, 100, 30, 20),
         noise_rates=20 * [0.01] + 230 * [0.001],
     ),
 }
-SizeName = Literal["ci", "course", "paper"]
+SizeName = Literal["ci", "course", "paper"]  # the keys of PLANS
+Material = Literal["images", "noise", "random_labels"]
+MATERIALS: tuple[str, ...] = get_args(Material)
+KernelCount = Annotated[Count, Field(ge=1, le=4096)]
+ImageCount = Annotated[Count, Field(ge=1, le=4096)]
 
 
 @experiment(
     version=1,
+    # Those of one size and material begin with the same training
     shares=lambda size, material, **_: ("prune_kernels", size, material),
     table=True,
 )
 def prune_kernels(
     size: SizeName = "course",
-    material: Literal[MATERIALS] = "images",  # type: ignore[valid-type]
+    material: Material = "images",
     choice: Literal["activity", "random"] = "activity",
     retrain: bool = True,
     seed: Seed = 0,
@@ -107,54 +107,85 @@ def prune_kernels(
     """Follow a critical period of the thesis: training, then pruning down to a few kernels.
 
     Arguments:
-        size: a name of SIZES.
-        material: what it is trained on: images, noise (a fixed random picture with a fixed random
-            label for each image, figure 12) or random_labels (figure 15).
-        choice: which kernels go first: those of smallest norm, or random ones (figure 7).
+        size: of the plan, a key of PLANS.
+        material: what is learned: images; noise, which is a fixed random picture with a fixed
+            random label for each image (figure 12); or random_labels of the images (figure 15).
+        choice: which kernels are removed first: by activity, as the thesis calls it, those of the
+            smallest norm; or random ones (figure 7).
         retrain: whether there is training after each removal (figure 8).
         seed: decides weights, batches, random material and random choice.
-    Returns: lists, an entry for each epoch of training and each removal of kernels: phase (training
-        or pruning); epochs so far; first and second, kernels left; loss, None where nothing was
-        trained; train_accuracy, on the material; accuracy, on the test images, or on the material
-        where its labels are random; parameters.
+
+    The values are lists, with an entry for each epoch of training and each removal of kernels:
+        phase: "training" or "pruning".
+        epochs: so far.
+        first, second: kernels left in the first and in the second convolution.
+        loss: the mean over the last epoch, None where nothing was trained.
+        train_accuracy: on the material, from 0 to 1.
+        accuracy: on the test images, or on the material where its labels are random.
+        parameters: how many the network has.
     """
 
 
 @experiment(version=1, table=True)
 def train_split(
     size: SizeName,
-    first: Units,
-    second: Units,
+    first: KernelCount,
+    second: KernelCount,
     seed: Seed = 0,
-    labelled: Units | None = None,
+    labelled: ImageCount | None = None,
 ) -> None:
-    """Train an architecture of `first` and `second` kernels from new weights on images (figures 11,
-    13 and 16); labelled, on how many of them, None for all. Returns: accuracy, of the test images
-    in the end, and the curve.
+    """Train a split of kernels over both convolutions from new weights (figures 11, 13 and 16).
+
+    Arguments:
+        size: of the plan, a key of PLANS, whose dense layers and learning rates it has.
+        first, second: kernels of the first and of the second convolution.
+        seed: decides weights and batches.
+        labelled: the number of images that it is trained on, None for all.
+
+    The values:
+        accuracy: on the test images in the end, from 0 to 1.
+        curve: the same after each epoch, a list.
     """
 
 
 def random_split(total: int, seed: int, large: tuple[int, int]) -> tuple[int, int]:
-    """Split `total` kernels between the layers at random, decided by `seed`: uniformly over all
-    splits to which a network with `large` kernels in its layers could be pruned.
+    """Split kernels between both convolutions at random, uniformly over all splits to which a
+    larger network could be pruned.
+
+    Arguments:
+        total: the kernels of both convolutions together.
+        seed: decides the split.
+        large: the kernels of the larger network's convolutions.
+
+    Returns: the kernels of the first and of the second convolution.
 
     >>> sum(random_split(12, 0, (4, 10)))
     12
     """
     large_first, large_second = large
-    low = max(1, total - large_second)  # the fewest kernels that the first layer can have
-    high = min(large_first, total - 1)  # and the most
-    start = mix_seeds("split", seed, total) % 2**32
-    drawn = np.random.RandomState(start).randint(2**32, dtype=np.uint32)  # as torch draws it
-    first = low + int(drawn) % (high + 1 - low)
+    fewest_first = max(1, total - large_second)
+    most_first = min(large_first, total - 1)
+    split_seed = mix_seeds("split", seed, total) % 2**32
+    # torch drew the splits of the shipped results; numpy's older generator draws the same numbers
+    drawn = int(np.random.RandomState(split_seed).randint(2**32, dtype=np.uint32))
+    first = fewest_first + drawn % (most_first + 1 - fewest_first)
     return first, total - first
 
 
 # Single weights -----------------------------------------------------------------------------------
 
 
+Metric = Literal["none", "magnitude", "fisher", "random"]
+METRICS: tuple[str, ...] = get_args(Metric)
+Density = Annotated[Number, Field(gt=0, le=1)]
+
+
 def check_pruning(metric: str, density: float, profile: str, **_: object) -> None:
-    """Check that arguments of `prune_weights` fit together. Raises: CplabError."""
+    """Check that arguments of `prune_weights` fit together.
+
+    Raises: CplabError if not, and for a profile that trains several seeds as one network, of which
+        none can be pruned alone.
+    """
     if metric == "none" and density != 1:
         metrics = ", ".join(METRICS[1:])
         raise CplabError(
@@ -166,13 +197,14 @@ def check_pruning(metric: str, density: float, profile: str, **_: object) -> Non
 
 @experiment(
     version=1,
+    # Those of one profile begin with the same training
     shares=lambda profile, **_: ("prune_weights", profile),
     check=check_pruning,
     table=True,
 )
 def prune_weights(
     profile: ProfileName = "course",
-    metric: Literal[METRICS] = "none",  # type: ignore[valid-type]
+    metric: Metric = "none",
     density: Density = 1.0,
     deficit: DeficitName = "none",
     length: Epochs = 0,
@@ -185,18 +217,24 @@ def prune_weights(
     """Train a network, prune its weights, train on, and give it a deficit from which it recovers.
 
     Arguments:
+        profile: of the network and its images.
         metric: how weights are ranked; none for no pruning.
         density: the fraction of weights kept; 1 with the metric none.
         deficit: as in a Run; none for the control, which has as many clear epochs instead.
-        length: epochs of the deficit; without them it ends after retraining.
+        length: epochs of the deficit; if it is 0, all ends after retraining.
         recovery: clear epochs after the deficit.
         training: clear epochs before pruning.
         retraining: clear epochs after pruning.
-        seed: decides initial weights, batches and what is taken out at random.
+        seed: decides initial weights, batches and which weights are removed at random.
         recalibrated: whether BatchNorm's statistics are measured again after pruning.
-    Returns: curve and loss, test accuracy and mean training loss after each epoch; accuracy and
-        trace by moment (trained, pruned, retrained, end), trace being the Fisher trace of kept
-        weights by layer; layers, names of the ranked ones; weights, kept: how many each has and
-        keeps; predicted, change: E KL(before ‖ after pruning) of the outputs, nats, to second order
-        and exactly.
+
+    The values:
+        curve: test accuracy after each epoch, from 0 to 1, a list.
+        loss: mean training loss of each epoch, a list.
+        accuracy: test accuracy when trained, pruned, retrained and in the end, {moment: number}.
+        trace: Fisher trace of the weights that are kept, {moment: list by layer}.
+        layers: the names of the layers whose weights are ranked, a list.
+        weights, kept: how many each of these layers has, and keeps, two lists.
+        predicted, change: E KL(before ‖ after pruning) of the outputs, in nats, to second order
+            and exactly.
     """

@@ -30,7 +30,7 @@ def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
     conv = cast("nn.Conv2d", eyes.shared[0])
     variances = []
     with torch.no_grad():
-        maps = eyes.look(torch.stack([x, x], 1))
+        maps = eyes.feature_maps(torch.stack([x, x], 1))
         weights = conv.weight.split(maps[0].shape[1], 1)  # those for each eye's maps
         for eye_maps, eye_weights in zip(maps, weights, strict=True):
             drive = F.conv2d(eye_maps, eye_weights, None, conv.stride, conv.padding)
@@ -86,9 +86,9 @@ class EyeLogits(NamedTuple):
 
 def logits_of_eyes(net: TwoEyes, x: Tensor) -> EyeLogits:
     """The logits of a network for images (N, C, H, W), with both eyes and with each alone."""
-    maps = net.look(torch.stack([x, x], 1))
+    maps = net.feature_maps(torch.stack([x, x], 1))
     grey_views = torch.zeros_like(x[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1)
-    grey = net.look(grey_views)
+    grey = net.feature_maps(grey_views)
     mean = [eye_maps.mean(0, keepdim=True) for eye_maps in maps]
     adapted = copy.deepcopy(net.shared).train()
     alone = {

@@ -19,10 +19,11 @@ import numpy as np
 from scipy.integrate import quad, solve_ivp
 
 from cplab import show
-from cplab.errors import CplabError, assign, number, one_of, whole
+from cplab.errors import CplabError, number, one_of, whole
 from cplab.lab.questions import Shown, slide
 from cplab.show import Figure
 from cplab.show.base import styled
+from cplab.specs import assign
 from cplab.styles import CUES
 
 DEPTHS = (1, 2, 3, 4)

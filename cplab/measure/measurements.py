@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, renamed, whole
+from cplab.errors import (
+    CplabError,
+    Diverged,
+    Failed,
+    as_list,
+    explain,
+    one_of,
+    quote,
+    whole,
+    with_message,
+)
 from cplab.late import nn
 from cplab.specs import plain_data, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
@@ -124,7 +134,7 @@ def parse_measures(measure: Measure | None) -> Measures:
     if isinstance(measure, Mapping):
         times = list(measure.items())
     else:
-        times = [(measured, None) for measured in many(measure or ())]
+        times = [(measured, None) for measured in as_list(measure or ())]
     measures = Measures()
     for measured, when in times:
         name = one_of("measurement", full_name(Measurement, measured), MEASUREMENTS)
@@ -136,7 +146,7 @@ def parse_when(when: str | Iterable[int]) -> When:
     """Read when to measure: "every", "end" or epochs from 0. Raises: CplabError."""
     if isinstance(when, str) and when in ("every", "end"):
         return when
-    epochs = many(when)
+    epochs = as_list(when)
     if isinstance(when, str) or not epochs:
         times = "give every, end or a tuple of epochs"
         raise CplabError(f"{quote(when)} is not a time to measure: {times}")
@@ -186,7 +196,7 @@ def measure_after(
                 failure = Diverged
                 remedy += ", or take a smaller learning rate"
             line = f"no {name} after epoch {row['epoch']} of seed {run.seed} ({error}): {remedy}"
-            raise renamed(error, failure, line) from error.__cause__ or error
+            raise with_message(error, failure, line) from error.__cause__ or error
         row.setdefault("measured", {})[name] = measured
 
 
@@ -202,4 +212,4 @@ def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images)
         except Diverged:
             continue
         except Failed as error:
-            raise renamed(error, CplabError, str(error)) from error.__cause__
+            raise with_message(error, CplabError, str(error)) from error.__cause__

@@ -45,13 +45,14 @@ def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
     conv w without stride or pooling - 2 blocks of w - 2 of 2w s2 - 2 of 4w s2 - 2 of 8w s2 -
     average pooling - linear. The paper gives it twice the All-CNN's learning rate, and half its
     weight decay."""
-    from cplab.models.layers import Block, normed
+    from cplab.models.layers import ResidualBlock, conv_and_norm
 
-    layers = [*normed(channels, width, 3), nn.ReLU(inplace=True)]
+    layers = [*conv_and_norm(channels, width, 3), nn.ReLU(inplace=True)]
     channels = width
     for stage in range(4):
         out = width * 2**stage
-        layers += [Block(channels, out, 1 if stage == 0 else 2), Block(out, out, 1)]
+        stride = 1 if stage == 0 else 2
+        layers += [ResidualBlock(channels, out, stride), ResidualBlock(out, out, 1)]
         channels = out
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
     return nn.Sequential(*layers, *head)

@@ -19,7 +19,7 @@ import cplab.results.store as store
 from cplab.engine import workers
 from cplab.engine.sweep import train_all
 from cplab.engine.tree import Context
-from cplab.errors import Cancelled, CplabError, Failed, quote, renamed
+from cplab.errors import Cancelled, CplabError, Failed, quote, with_message
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.duration import count_epochs
 from cplab.results.result import Result
@@ -277,9 +277,9 @@ def raise_first(failures: Sequence[Failed]) -> NoReturn:
     line = str(first)
     if len(failures) > 1:
         line += f" (and {len(failures) - 1} more)"
-    failure = renamed(first, type(first), line)
-    for place in first.lines:
-        failure.add_note(place)  # which Python's own traceback shows
+    failure = with_message(first, type(first), line)
+    for line in first.student_lines:
+        failure.add_note(line)  # which Python's own traceback shows
     raise failure from None  # the chain has the same sentence again, and a worker's own lines
 
 

@@ -250,7 +250,7 @@ def by_key(key: str) -> Result:
     if re.fullmatch("[0-9a-f]{16}", str(key)):
         result = archive().find(key) or live_result(live_path(key))
     if result is None:
-        raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
+        raise CplabError(f"no result has the key {quote(key)}: cplab.results_table() has keys")
     return result
 
 

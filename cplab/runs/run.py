@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
 from cplab import data, deficits, models
-from cplab.errors import CplabError, assign, many, one_of, whole
+from cplab.errors import CplabError, as_list, one_of, whole
 from cplab.runs.steps import Event, Loss, Step
 from cplab.runs.treatments import Treatment, read_treatments, without
-from cplab.specs import Count, Number, Seed, Spec, spec_class
+from cplab.specs import Count, Number, Seed, Spec, assign, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Run(Spec):
     images: Annotated[Count, Field(ge=2)] | None = None
     augment: bool = True
     windows: Annotated[
-        tuple[Annotated[Window, BeforeValidator(split_window)], ...], BeforeValidator(many)
+        tuple[Annotated[Window, BeforeValidator(split_window)], ...], BeforeValidator(as_list)
     ] = ()
     skipped: Epochs = 0
     treatments: Annotated[Treatments, SkipValidation] = ()

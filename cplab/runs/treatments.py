@@ -29,7 +29,7 @@ from importlib.util import find_spec
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.errors import CplabError, explain, many, number, one_of, quote, whole
+from cplab.errors import CplabError, as_list, explain, number, one_of, quote, whole
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
@@ -324,7 +324,7 @@ def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
     >>> [treatment.words for treatment in read_treatments("rate-3@16 renorm@4", end=20)]
     ['renorm@4', 'rate-3@16+4']
     """
-    treatments = {read_treatment(part, end) for part in many(value)}
+    treatments = {read_treatment(part, end) for part in as_list(value)}
     ordered = sorted(treatments, key=lambda treatment: (treatment.first, *treatment))
     for first, second in combinations(ordered, 2):
         if first.kind.field != second.kind.field or first.kind.field == "lr":  # rates multiply

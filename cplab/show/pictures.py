@@ -9,7 +9,7 @@ from matplotlib.image import BboxImage
 from matplotlib.transforms import Bbox, TransformedBbox
 
 from cplab.deficits import find_deficit
-from cplab.errors import check_dict, many
+from cplab.errors import as_list, check_dict
 from cplab.estimates import MISSING
 from cplab.previews import few_images, png, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
@@ -100,7 +100,7 @@ def what_it_sees(
     the images: 2 images; clear, 8 pixels: 2 images; blur: 2 images
     """
     rows: dict[str, Any] = {}
-    chosen = many(deficits)
+    chosen = as_list(deficits)
     dataset = set_to_show(profile.dataset, chosen)
     for deficit in chosen:
         seen, shown = preview(dataset, profile.name, deficit, count, epoch)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cplab import estimates, quantities
 from cplab.deficits import canonical_name
-from cplab.errors import CplabError, check_dict, many, one_of, quote
+from cplab.errors import CplabError, as_list, check_dict, one_of, quote
 from cplab.estimates import Estimate, is_level, lacking_in, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result, lack
@@ -71,7 +71,7 @@ def removal(
     """
     run = check_spec(run)
     impaired: dict[str, list[Run]] = {}  # of each deficit, runs of every length
-    for name in map(canonical_name, many(deficits)):
+    for name in map(canonical_name, as_list(deficits)):
         impaired[name] = quantities.every_length(replace(run, deficit=name, length=1))
     x = "epochs with the deficit"
     if run.onset:

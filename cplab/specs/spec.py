@@ -76,6 +76,12 @@ class Spec:
         return {name: getattr(self, name) for name in names}
 
 
+def assign(spec: object, **values: object) -> None:
+    """Set fields of a frozen dataclass, in its __post_init__."""
+    for name, value in values.items():
+        object.__setattr__(spec, name, value)
+
+
 def check_spec(spec: Value) -> Value:
     """Return a spec; raise a CplabError for anything else."""
     if not isinstance(spec, Spec):

@@ -25,7 +25,7 @@ from cplab.labs.lab05b_nets import (
     newborn_kernels,
     ranked_layers,
 )
-from cplab.labs.lab05b_pruning import SIZES
+from cplab.labs.lab05b_pruning import PLANS
 from cplab.measure import fisher
 from cplab.runs import Run, Step
 from cplab.runs.tasks import evaluate, make_optimizer
@@ -53,30 +53,30 @@ def prune_kernels(
     >>> prune_kernels("ci", retrain=False)["first"][-1] > 0
     True
     """
-    sizes = SIZES[size]
+    plan = PLANS[size]
     random = torch.Generator().manual_seed(mix_seeds("prune", seed))
     x, y, images = make_material(size, material, seed, device)
-    net = newborn_kernels(sizes.kernels, sizes.units, x, seed)
+    net = newborn_kernels(plan.kernels, plan.dense_units, x, seed)
     test = images if material == "images" else None
     chance = random if choice == "random" else None
-    rates = sizes.rates
-    if material == "noise" and sizes.noise_rates:
-        rates = sizes.noise_rates
-    retraining_rates = sizes.retraining if retrain else ()
+    rates = plan.learning_rates
+    if material == "noise" and plan.noise_rates:
+        rates = plan.noise_rates
+    retraining_rates = plan.retraining_rates if retrain else ()
 
     entries: list[dict] = []
     epochs = 0
     for rate in rates:
-        loss = learn_epoch(net, x, y, rate, sizes.batch, seed, epochs, stop)
+        loss = learn_epoch(net, x, y, rate, plan.batch, seed, epochs, stop)
         epochs += 1
         entry = {"phase": "training", "epochs": epochs, "loss": loss}
         entries.append(entry | measure_kernels(net, x, y, test))
-    for count in sizes.removals:
+    for count in plan.removals:
         first, second = kernels_to_keep(net, count, chance)
         keep_kernels(net, first, second)
         last_loss = None
         for rate in retraining_rates:
-            last_loss = learn_epoch(net, x, y, rate, sizes.batch, seed, epochs, stop)
+            last_loss = learn_epoch(net, x, y, rate, plan.batch, seed, epochs, stop)
             epochs += 1
         entry = {"phase": "pruning", "epochs": epochs, "loss": last_loss}
         entries.append(entry | measure_kernels(net, x, y, test))
@@ -98,14 +98,14 @@ def train_split(
     >>> len(train_split("ci", 2, 3)["curve"])
     2
     """
-    sizes = SIZES[size]
+    plan = PLANS[size]
     x, y, images = make_material(size, "images", seed, device)
     x = x[:labelled]
     y = y[:labelled]
-    net = newborn_kernels((first, second), sizes.units, x, seed)
+    net = newborn_kernels((first, second), plan.dense_units, x, seed)
     curve: list[float] = []
-    for epoch, rate in enumerate(sizes.rates):
-        learn_epoch(net, x, y, rate, sizes.batch, seed, epoch, stop)
+    for epoch, rate in enumerate(plan.learning_rates):
+        learn_epoch(net, x, y, rate, plan.batch, seed, epoch, stop)
         curve.append(measure_kernels(net, x, y, images)["accuracy"])
     return {"accuracy": curve[-1], "curve": curve, "copy": images.copy}
 

@@ -5,6 +5,7 @@ Nothing is drawn: of a figure its title, its axes and its legend are read.
 """
 
 import ast
+import atexit
 import html
 import io
 import os
@@ -14,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.machinery import PathFinder
 from multiprocessing import get_context
+from types import CodeType, FunctionType
 from typing import NamedTuple
 from unittest.mock import patch
 
@@ -42,6 +44,7 @@ def begin(folder):
     os.environ["CPLAB_CACHE"] = str(folder)
     os.environ.pop("CPLAB_DATA", None)
     os.chdir(folder)
+    atexit.register(os._exit, 0)  # at once: to tidy all objects up takes seconds
     from cplab.show import Figure
 
     Figure._repr_html_ = words_alone
@@ -178,18 +181,40 @@ def play(lab, changes=(), again=True):
         for section in parts:
             sources = [cell.source for cell in section.cells]
             shown.extend(zip(sources, section.words, strict=True))
-        again = [*differences(shown, space)] if again else []
+        again = [*differences(parts, space)] if again else []
         wrong = [line for change in changes for line in complaints(change, parts)]
     return Played(shown, again, wrong)
 
 
-def differences(shown, space):
-    """What cells show otherwise when each is run again after the last one."""
-    for source, words in shown:
-        with patch.dict(space):
-            now = run(source, space)
-        if now != words:
-            yield f"{source}\nshowed {words!r}\nand now {now!r}"
+def differences(parts, space):
+    """What cells show otherwise when they are run again after the last one: those that read a name
+    which stands for something else by then."""
+    for section in parts:
+        for cell, before, words in zip(section.cells, section.before, section.words, strict=True):
+            names = names_read(compile(cell.source, "cell", "exec"), space)
+            if all(before[name] is space[name] for name in names & before.keys()):
+                continue
+            with patch.dict(space):
+                now = run(cell.source, space)
+            if now != words:
+                yield f"{cell.source}\nshowed {words!r}\nand now {now!r}"
+
+
+def names_read(code, space):
+    """The names that code uses, and the functions in it, and those of the lab that it calls."""
+    names = {*code.co_names}
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            names |= names_read(value, space)
+    for name in names & space.keys():
+        value = space[name]
+        if (
+            isinstance(value, FunctionType)
+            and value.__globals__ is space
+            and value.__code__ != code
+        ):
+            names = names | names_read(value.__code__, space)
+    return names
 
 
 # A visible cell is changed ------------------------------------------------------------------------

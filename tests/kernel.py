@@ -1,8 +1,7 @@
 """A kernel of Jupyter's that begins at once: a fork of a process that has loaded what labs import.
 
 `python tests/kernel.py serve SOCKET` loads it, and forks for each who connects to a socket that it
-is given open. With `--without-torch`, torch and what comes with it cannot be imported, nothing is
-fetched, and figures are made but not painted.
+is given open.
 
 `python tests/kernel.py ask ADDRESS FILE` is the kernel's command: it asks for a kernel with a file
 of connections, passes on an interrupt, and ends with it.
@@ -21,43 +20,15 @@ import sys
 import threading
 from pathlib import Path
 
-ABSENT = {"torch", "torchvision", "loky", "jupyterlab"}
-
-
 # The process that loads ---------------------------------------------------------------------------
 
 
-def hide_torch():
-    """Let Python find no module of those that are absent, nor a network."""
-    from importlib.machinery import PathFinder
-
-    find = PathFinder.find_spec
-
-    def find_others(name, *more):
-        return None if name.partition(".")[0] in ABSENT else find(name, *more)
-
-    PathFinder.find_spec = find_others
-    socket.socket.connect = None
-
-
-def unpainted(figure, width=0):
-    """Give a picture of two dots for a figure's own. Painting takes a quarter of a lab's time."""
-    from PIL import Image
-
-    return Image.new("RGBA", (2, 2))
-
-
-def load_libraries(with_torch):
+def load_libraries():
     """Import what labs import, and compute and read what they do, so that each fork has it at once.
     Modules of one lab are left to it."""
     import gc
 
     sys.modules["rfc3987_syntax"] = None  # which takes long to load, as in conftest.py
-    if with_torch:
-        import torch  # noqa: F401
-    else:
-        hide_torch()
-
     import bokeh.plotting  # noqa: F401
     import here
     import ipykernel.kernelapp  # noqa: F401
@@ -66,6 +37,7 @@ def load_libraries(with_torch):
     import pandas  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import scipy.stats  # noqa: F401
+    import torch  # noqa: F401
 
     from cplab import digits, lab, show  # noqa: F401
     from cplab.data import practice
@@ -78,8 +50,6 @@ def load_libraries(with_torch):
     packed_bokeh()
     practice()
     digits.drawn()
-    if not with_torch:
-        show.Figure.drawn = unpainted
     gc.collect()
     gc.freeze()  # what is loaded is looked through for garbage no more
 
@@ -163,7 +133,7 @@ def send(connection, request):
 
 
 @contextlib.contextmanager
-def kernel_of_forks(folder, *options):
+def kernel_of_forks(folder):
     """Where forks can be had, the usual kernel is one, while $JUPYTER_PATH is the folder that this
     gives. What Apple's libraries hold does not survive a fork."""
     if sys.platform != "linux":
@@ -180,7 +150,7 @@ def kernel_of_forks(folder, *options):
         server.bind(address)
         server.listen()
         number = server.fileno()
-        command = [sys.executable, "-X", "faulthandler", __file__, "serve", str(number), *options]
+        command = [sys.executable, "-X", "faulthandler", __file__, "serve", str(number)]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, env=environment, pass_fds=[number], stdout=pipe)
     with process:
@@ -192,10 +162,10 @@ def kernel_of_forks(folder, *options):
 
 
 if __name__ == "__main__":
-    task, place, *more = sys.argv[1:]
+    task, place, *options = sys.argv[1:]
     if task == "serve":
-        load_libraries(with_torch="--without-torch" not in more)
+        load_libraries()
         print("loaded", flush=True)
         serve(socket.socket(fileno=int(place)))
     else:
-        ask(place, *more)
+        ask(place, *options)

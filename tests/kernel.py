@@ -40,15 +40,20 @@ def load_libraries():
     import torch  # noqa: F401
 
     from cplab import digits, lab, show  # noqa: F401
-    from cplab.data import practice
+    from cplab.data import is_here, practice, shared_images
     from cplab.engine import workers
     from cplab.lab.explorer import packed_bokeh
+    from cplab.previews import few_images
 
     workers.Workers = here.Here
     workers.warm = here.warm
     read_shipped_results()
     packed_bokeh()
     practice()
+    if is_here("cifar10"):
+        shared_images("cifar10", "course")
+        few_images("cifar10", "paper")
+        few_images("cifar10", "course")
     digits.drawn()
     gc.collect()
     gc.freeze()  # what is loaded is looked through for garbage no more
@@ -133,9 +138,12 @@ def send(connection, request):
 
 
 @contextlib.contextmanager
-def kernel_of_forks(folder):
+def kernel_of_forks(folder, images):
     """Where forks can be had, the usual kernel is one, while $JUPYTER_PATH is the folder that this
-    gives. What Apple's libraries hold does not survive a fork."""
+    gives. What Apple's libraries hold does not survive a fork.
+
+    Arguments: folder, an empty one; images, the folder of data sets.
+    """
     if sys.platform != "linux":
         yield None
         return
@@ -146,6 +154,7 @@ def kernel_of_forks(folder):
     kernel.write_text(json.dumps({"argv": asks, "display_name": "forks", "language": "python"}))
     root = str(Path(__file__).parents[1])
     environment = os.environ | {"PYTHONPATH": root, "IPYTHONDIR": str(folder)}
+    environment["CPLAB_DATA"] = str(images)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()

@@ -17,14 +17,15 @@ import torch
 from benchmarks.showing import explorer, lookup
 from benchmarks.timing import Row
 from benchmarks.traces import trace
-from benchmarks.training import card, engine, grid, stack
-from cplab import data, devices
+from benchmarks.training import card, engine, stack
+from benchmarks.workers import sweep
+from cplab import datasets, devices
 from cplab.engine import workers
 
 BENCHMARKS: dict[str, Callable[[torch.device, str], Iterator[Row]]] = {
     "engine": engine,
     "stack": stack,
-    "grid": grid,
+    "sweep": sweep,
     "trace": trace,
     "lookup": lookup,
     "explorer": explorer,
@@ -41,8 +42,8 @@ def main() -> int:
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu [auto]")
     options = parser.parse_args()
     device = devices.pick(options.device)
-    dataset = "cifar10" if data.is_here("cifar10") else "practice"
-    if place := data.location(dataset):
+    dataset = "cifar10" if datasets.is_here("cifar10") else "practice"
+    if place := datasets.location(dataset):
         os.environ["CPLAB_DATA"] = str(place.parent)
     machine = f"{devices.machine(device)}, {workers.usable_cores()} cores"
     print(f"{machine}, {dataset}, torch {torch.__version__}")

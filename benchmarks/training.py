@@ -1,4 +1,4 @@
-"""Speed of training: an epoch of the engine, a stack of seeds, a grid of runs, and a GPU."""
+"""Speed of training: an epoch of the engine, a stack of seeds, and a GPU."""
 
 import copy
 import math
@@ -7,15 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from benchmarks import operations
 from benchmarks.timing import Pair, Row, in_turn, make_row, seconds
-from cplab import data, devices, models
+from cplab import devices
 from cplab.deficits import Batch
 from cplab.engine.gpu.branches import Branches
 from cplab.engine.passes import Passes
@@ -23,11 +20,9 @@ from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_epoch
 from cplab.engine.training import Training, begin
 from cplab.engine.tree import plan
-from cplab.engine.workers import most_workers
 from cplab.runs import FLAGSHIP, Run, Step
 
-ONSETS = (0, 2, 4, 8, 12, 16, 24)  # of the grid
-LENGTHS = (2, 4, 8, 12, 16, 24)
+LENGTHS = (2, 4, 8, 12, 16, 24, 32, 40, 48)  # of the removal curve
 BATCH = 128  # images of a bare step
 SEEDS = 20  # in the stack, and of the flagship
 
@@ -64,12 +59,6 @@ def sweep(runs: list[Run], context: Context) -> None:
 
 
 def engine(device: torch.device, dataset: str) -> Iterator[Row]:
-    """Measure an epoch of the course network on one thread, and steps of the paper's network."""
-    yield course_epoch(device, dataset)
-    yield paper_steps(device, dataset)
-
-
-def course_epoch(device: torch.device, dataset: str) -> Row:
     """Measure an epoch of the engine against bare steps on one batch, with the course network on
     one thread."""
     run = Run("blur", length=1, profile="course", dataset=dataset)
@@ -82,44 +71,10 @@ def course_epoch(device: torch.device, dataset: str) -> Row:
     steps = len(images.train_y) // len(y)
     epoch = partial(train_epoch, [training], step)
     bare = partial(plain_steps, training.state.net, x, y, steps)
-    devices.use_defaults(1)
+    devices.use_defaults()
     pairs = in_turn(epoch, bare)
     comparison = "an epoch of training / bare steps on one batch in memory, course"
-    return make_row("engine", "images/s", pairs, comparison, steps * len(y))
-
-
-def paper_steps(device: torch.device, dataset: str) -> Row:
-    """Measure bare steps of the paper's network against a matrix product, by their operations."""
-    run = Run(profile="paper", dataset=dataset)
-    x = torch.randn(BATCH, 3, 32, 32, device=device).to(memory_format=torch.channels_last)
-    y = torch.arange(BATCH, device=device) % 10
-    net = models.build(run.model, 3, 32).to(device)
-    if device.type == "cpu":
-        images = 512
-        side = 2048  # rows and columns of the matrix
-    else:
-        images = 25_600
-        side = 8192
-    dtype = torch.bfloat16
-    if device.type == "cpu" and not devices.has_bf16(device):
-        dtype = torch.float32
-    matrix = torch.randn(side, side, device=device, dtype=dtype)
-    operations_of_product = 2 * side**3
-    products = operations.training(run) * images / operations_of_product  # as many operations
-    whole_products = max(1, round(products))
-    steps = partial(plain_steps, net, x, y, images // BATCH)
-    pairs_of_all = in_turn(steps, partial(multiply, matrix, whole_products))
-    pairs = []  # for each product
-    for pair in pairs_of_all:
-        pairs.append(Pair(pair.ours / products, pair.baseline / whole_products))
-    comparison = "the paper's All-CNN / a large matrix product, the same operations"
-    return make_row("paper_peak", "TFLOP/s", pairs, comparison, operations_of_product / 1e12)
-
-
-def multiply(matrix: Tensor, times: int) -> None:
-    """Multiply a square matrix with itself, several times."""
-    for _ in range(times):
-        torch.mm(matrix, matrix)[0, 0].item()  # waits for the device
+    yield make_row("engine", "images/s", pairs, comparison, steps * len(y))
 
 
 # A stack of seeds ---------------------------------------------------------------------------------
@@ -134,7 +89,7 @@ def stack(device: torch.device, dataset: str) -> Iterator[Row]:
         trainings.append(begin(run, device))
     step = first_step(trainings[0].run)
     learners = [plain_learner(training, step) for training in trainings]
-    devices.use_defaults(1)
+    devices.use_defaults()
     pairs = in_turn(partial(train_epoch, trainings, step), partial(train_in_turn, learners))
     comparison = "an epoch of 20 seeds of tiny with its test / of 20 networks in a plain loop"
     yield make_row("stack", "ms", pairs, comparison, 1000)
@@ -175,97 +130,6 @@ def train_in_turn(learners: list[PlainLearner]) -> None:
             correct.float().mean().item()
 
 
-# A grid of runs -----------------------------------------------------------------------------------
-
-
-def grid(device: torch.device, dataset: str) -> Iterator[Row]:
-    """Estimate the blur grid with its controls from a few epochs of both ways."""
-    distinct = set()
-    for onset in ONSETS:
-        for length in LENGTHS:
-            run = Run("blur", onset, length, 15, "course", dataset=dataset)
-            distinct |= {run, run.equal_training(), run.newborn()}
-    runs = [*distinct]
-    epochs_shared = sum(root.epochs for root in plan(runs))
-    epochs_alone = sum(run.epochs for run in runs)
-    workers = most_workers() if device.type == "cpu" else 1
-    few = []  # but long enough for the start of processes to count for little, as in the grid
-    for seed in range(workers):
-        few.append(Run("blur", 6, 2, 0, "course", dataset=dataset, seed=seed))
-    clear_epoch = plain_epoch(few[0], device, blurred=False)
-    blurred_epoch = plain_epoch(few[0], device, blurred=True)
-    context = Context(str(device), workers=workers)
-    ours = seconds(partial(sweep, few, context)) / sum(run.epochs for run in few)
-    baseline = (3 * seconds(clear_epoch) + seconds(blurred_epoch)) / 4
-    pair = Pair(epochs_shared * ours, epochs_alone * baseline)
-    comparison = (
-        f"{len(ONSETS)} onsets by {len(LENGTHS)} lengths of blur with controls: {epochs_shared} "
-        f"epochs in a tree, {workers} at a time / {epochs_alone} epochs run by run with Dataset "
-        "and DataLoader"
-    )
-    yield make_row("grid", "s", [pair], comparison)
-
-
-class Pictures(Dataset):
-    """Images and labels as in torchvision's data sets: a PIL image through a transform.
-
-    Arguments: x, images (N, H, W, C), bytes; y, labels (N,); transform.
-    """
-
-    def __init__(self, x: Tensor, y: Tensor, transform: Callable) -> None:
-        self.x: np.ndarray = x.squeeze(-1).numpy()
-        self.y: list[int] = y.tolist()
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        from PIL import Image
-
-        return self.transform(Image.fromarray(self.x[index])), self.y[index]
-
-
-def plain_epoch(run: Run, device: torch.device, blurred: bool) -> Callable[[], None]:
-    """Make an epoch with its test as in public replications: float32, every image through PIL."""
-    from torchvision import transforms
-
-    settings = run.settings
-    images = data.images(run.dataset, run.profile)
-    normalise = [
-        transforms.ToTensor(),
-        transforms.Normalize(images.mean / 255, images.std / 255),
-    ]
-    vary = [
-        transforms.RandomCrop(settings.size, padding=settings.shift),
-        transforms.RandomHorizontalFlip(),
-    ]
-    blur = []
-    if blurred:
-        blur = [transforms.Resize(settings.size // 4), transforms.Resize(settings.size)]
-    train_transform = transforms.Compose([*blur, *vary, *normalise])
-    train_set = Pictures(images.train_x, images.train_y, train_transform)
-    test_set = Pictures(images.test_x, images.test_y, transforms.Compose(normalise))
-    net = models.build(run.model, len(images.mean), settings.size).to(device)
-    optimizer = torch.optim.SGD(
-        net.parameters(), 0.02, settings.momentum, weight_decay=settings.weight_decay
-    )
-
-    def epoch() -> None:
-        net.train()
-        for x, y in DataLoader(train_set, settings.batch, shuffle=True, num_workers=2):
-            optimizer.zero_grad()
-            F.cross_entropy(net(x.to(device)), y.to(device)).backward()
-            optimizer.step()
-        net.eval()
-        with torch.no_grad():
-            for x, y in DataLoader(test_set, settings.batch, num_workers=2):
-                answers = net(x.to(device)).argmax(1).cpu()
-                (answers == y).sum().item()
-
-    return epoch
-
-
 # A GPU --------------------------------------------------------------------------------------------
 
 
@@ -283,7 +147,7 @@ def card(device: torch.device, dataset: str) -> Iterator[Row]:
     bare = bare_epoch(flagship)
     yield epoch_row("flagship", flagship, in_turn(whole_epoch(flagship), bare))
     removal = []
-    for length in (*LENGTHS, 32, 40, 48):
+    for length in LENGTHS:
         for seed in range(5):
             removal.append(point.replace(length=length, seed=seed))
     seeds = [point.with_seed(seed) for seed in range(SEEDS)]
@@ -292,15 +156,12 @@ def card(device: torch.device, dataset: str) -> Iterator[Row]:
 
 
 def paper_on_card(run: Run, device: torch.device) -> Iterator[Row]:
-    """Measure epochs of the paper's network, and its passes without the rest of a step."""
+    """Measure epochs of the paper's network, and its passes by graphs beside torch.compile."""
     training = begin(run, device)
     bare = bare_epoch(training)
     pairs = in_turn(whole_epoch(training), bare)
     yield epoch_row("paper", training, pairs)
     yield make_row("card_440", "min", pairs, "440 epochs of paper, calculated", 440 / 60)
-    pairs = in_turn(passes_of_epoch(training), bare)
-    tera_operations = operations.training(run) * len(training.images.train_y) / 1e12
-    yield make_row("card_rate", "TFLOP/s", pairs, "passes", tera_operations)
     pairs = in_turn(passes_of_epoch(training), compiled_passes(training))
     yield make_row("card_compiled", "s", pairs, "passes of an epoch by graphs / by torch.compile")
 

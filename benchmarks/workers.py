@@ -1,19 +1,14 @@
-"""Twenty small networks and their newborns: `cplab.sweep`, beside the same training straight in as
-many processes.
+"""Speed of a sweep: twenty small networks and their newborns, from asking to results."""
 
-    python -m benchmarks.workers
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
 
-The first sweep starts the workers; the others find them warm.
-"""
-
-import os
-import tempfile
-import time
-from collections.abc import Callable
-
+import torch
 from loky import ProcessPoolExecutor
 
 import cplab
+from benchmarks.timing import Row, in_turn, make_row
 from cplab.engine import workers
 from cplab.engine.job import Job
 from cplab.engine.work import do
@@ -22,15 +17,27 @@ RUN = cplab.Run("mosaic", length=200, profile="tiny", recovery=100)
 KINDS = RUN, RUN.newborn()
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """The seconds that a call takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def sweep(device: torch.device, dataset: str) -> Iterator[Row]:
+    """Measure `cplab.sweep` against the same training straight in as many processes. Workers are
+    warm."""
+    firsts = count(1000, 20)  # seeds that nobody has trained
+    processes = workers.most_workers()
+    pool = ProcessPoolExecutor(processes)
+    pairs = in_turn(partial(swept, firsts), partial(straight, pool, firsts, processes))
+    comparison = "a sweep of 20 seeds of tiny and their newborns / straight in as many processes"
+    yield make_row("sweep", "s", pairs, comparison)
 
 
-def straight(pool: ProcessPoolExecutor, first: int, processes: int) -> None:
-    """Train twenty seeds from `first` on, shared out among processes, and keep nothing."""
+def swept(firsts: Iterator[int]) -> None:
+    """Train twenty seeds by a sweep."""
+    first = next(firsts)
+    runs = [run.replace(seed=first + seed) for run in KINDS for seed in range(20)]
+    cplab.sweep(runs, progress=False, device="cpu")
+
+
+def straight(pool: ProcessPoolExecutor, firsts: Iterator[int], processes: int) -> None:
+    """Train as many, shared out among processes, and keep nothing."""
+    first = next(firsts)
     futures = []
     for run in KINDS:
         for part in range(processes):
@@ -42,21 +49,3 @@ def straight(pool: ProcessPoolExecutor, first: int, processes: int) -> None:
             futures.append(pool.submit(do, job))
     for future in futures:
         future.result()
-
-
-def swept(first: int) -> None:
-    """Train as many by a sweep."""
-    runs = [run.replace(seed=first + seed) for run in KINDS for seed in range(20)]
-    cplab.sweep(runs, progress=False, device="cpu")
-
-
-if __name__ == "__main__":
-    os.environ["CPLAB_CACHE"] = tempfile.mkdtemp()
-    count = workers.most_workers()
-    print(f"cold: {seconds(lambda: swept(1000)):.1f} s")
-    pool = ProcessPoolExecutor(count)
-    straight(pool, 1100, count)
-    for number in range(1, 4):
-        own = seconds(lambda first=1100 + 20 * number: swept(first))  # type: ignore[misc]
-        plain = seconds(lambda first=1200 + 20 * number: straight(pool, first, count))  # type: ignore[misc]
-        print(f"warm: {own:.1f} s, straight in {count} processes {plain:.1f} s: {own / plain:.2f}")

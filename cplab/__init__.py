@@ -11,11 +11,12 @@ from importlib.metadata import version
 from typing import Any
 
 from cplab.conditions import harm_table
-from cplab.data import images, images_from
+from cplab.data import images
 from cplab.deficits import apply_deficit, deficit
 from cplab.errors import CplabError
 from cplab.measure import measurement
 from cplab.models import model
+from cplab.own_images import images_from
 from cplab.results import Result, at_hand, experiment, find, results_table, run, sweep
 from cplab.runs import Run
 from cplab.runs.treatments import treatment

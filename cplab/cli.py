@@ -58,9 +58,9 @@ def fetch_data(dataset: str) -> None:
 
     cplab data fetch cifar10
     """
-    from cplab import data
+    from cplab import datasets
 
-    print(data.fetch(dataset))
+    print(datasets.fetch(dataset))
 
 
 def write_site(folder: str, lab: str = "") -> None:

@@ -98,8 +98,11 @@ def condition_row(
 ) -> dict[str, Any]:
     """The row of a condition, {column: value}.
 
-    Arguments: run, of seed 0; role, for its column; shown, the fields of a run that have columns;
-        measurements, their full names.
+    Arguments:
+        run: of seed 0.
+        role: for its column.
+        shown: the fields of a run that have columns.
+        measurements: their full names.
     """
     row: dict[str, Any] = {"role": role}
     full_names = [*measurements]

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from cplab.errors import CplabError, explain, quote, warn_once
+from cplab.errors import CplabError, explain, quote
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.digest import Definition
@@ -106,19 +106,19 @@ class Deficit(Registered):
     def __call__(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Apply the deficit to a batch.
 
-        Arguments: x, images (N, C, H, W), or two views of each, (N, 2, C, H, W), on both of which
-            it acts unless its name names one; y, labels (N,); batch.
+        Arguments:
+            x: images (N, C, H, W), or two views of each, (N, 2, C, H, W), on both of which it acts
+                unless its name names one.
+            y: labels (N,).
+            batch: where the images stand in the training.
 
         Returns: images and labels of the same shapes.
         """
-        if not all(part.apply for part in self.components):
-            # A student's own was not defined when this was made. It may be now
-            return find_deficit(self.name)(x, y, batch)
-        for place, part in enumerate(self.components):
+        for deficits_before, part in enumerate(self.components):
             if x.ndim == 5:
-                x, y = part.use_on_views(x, y, batch, place)
+                x, y = part.use_on_views(x, y, batch, deficits_before)
             elif part.view is None:
-                x, y = part.use(x, y, batch, place)
+                x, y = part.use(x, y, batch, deficits_before)
             else:
                 raise CplabError(f"{self.name} needs two views: give (N, 2, C, H, W)")
         return x, y
@@ -128,7 +128,9 @@ class Deficit(Registered):
         """The deficits that act one after another: its parts, or only itself."""
         return self.parts or (self,)
 
-    def use_on_views(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+    def use_on_views(
+        self, x: Tensor, y: Tensor, batch: Batch, deficits_before: int
+    ) -> tuple[Tensor, Tensor]:
         """Apply its function to one view or both of each image, (N, 2, C, H, W).
 
         Both views have the same labels (N,), which change once.
@@ -137,18 +139,27 @@ class Deficit(Registered):
         labels = y
         for number, name in enumerate(VIEWS):
             if self.view in (None, name):
-                views[number], labels = self.use(views[number], y, batch, place)
+                views[number], labels = self.use(views[number], y, batch, deficits_before)
         return torch.stack(views, 1), labels
 
-    def use(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+    def use(
+        self, x: Tensor, y: Tensor, batch: Batch, deficits_before: int
+    ) -> tuple[Tensor, Tensor]:
         """Apply its function to images (N, C, H, W) and labels (N,).
+
+        Raises: CplabError if it is not defined here, and for an error in a student's own.
 
         A student's own gets copies, which it may change in place. It may draw from torch without a
         generator: it then gets random numbers that the batch decides.
 
-        Arguments: place, how many deficits act before it.
+        Arguments: deficits_before, how many deficits act before it: each draws other random
+            numbers.
         """
-        extras = self.extras(batch, place)
+        if self.apply is None:
+            raise CplabError(
+                f"deficit {self.name} is not defined here: run the cell that defines it first"
+            )
+        extras = self.extras(batch, deficits_before)
         if not self.own:
             return self.apply(x, y, **extras)
         from cplab.seeding import seeded
@@ -157,22 +168,22 @@ class Deficit(Registered):
             f" at epoch {batch.epoch} of seed {batch.seed}, on images {tuple(x.shape)}; "
             f"profiles have images of {PIXELS} pixels a side"
         )
-        seed = mix_seeds(batch_seed(batch, place), "torch")
+        seed = mix_seeds(batch_seed(batch, deficits_before), "torch")
         with explain(self.name, circumstances), seeded(seed):
             result = self.apply(x.clone(), y.clone(), **extras)
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
 
-    def extras(self, batch: Batch, place: int) -> dict[str, Batch | torch.Generator]:
+    def extras(self, batch: Batch, deficits_before: int) -> dict[str, Batch | torch.Generator]:
         """The further arguments that its function takes: context and generator.
 
-        Arguments: batch; place, how many deficits act before it: each draws other random numbers.
+        Arguments: batch; deficits_before, as for `use`.
         """
         extras: dict[str, Batch | torch.Generator] = {}
         if "context" in self.parameters:
             extras["context"] = batch
         if "generator" in self.parameters:
-            extras["generator"] = torch.Generator().manual_seed(batch_seed(batch, place))
+            extras["generator"] = torch.Generator().manual_seed(batch_seed(batch, deficits_before))
         return extras
 
     @property
@@ -197,25 +208,6 @@ class Deficit(Registered):
     def may_change(self) -> bool:
         """Whether it is a student's own that asks for its Batch, and so for the epoch."""
         return any(part.own and "context" in part.parameters for part in self.components)
-
-    def is_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> bool:
-        """Whether a deficit has left a batch as it was.
-
-        Arguments: before and after it, images (N, C, H, W) and labels (N,).
-        """
-        if self == NONE:
-            return False
-        x, y = before
-        seen, labels = after
-        return x.allclose(seen, atol=1e-5) and y.allclose(labels, atol=1e-5)
-
-    def warn_idle(self) -> None:
-        """Warn, once in a process, that the deficit changed nothing in an epoch.
-
-        `grey` does so on images without colours. A single batch would not tell: it may lack
-        the one class that a deficit changes.
-        """
-        warn_once(f"{self.label} changes nothing on these images: take others, or another deficit")
 
     @staticmethod
     def next_style() -> dict[str, str]:
@@ -252,7 +244,10 @@ class Deficit(Registered):
 def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) -> None:
     """Check that a deficit returned images like x, (N, C, H, W), and labels like y, (N,).
 
-    Arguments: name, the deficit's; result, what it returned; classes, the number of allowed labels.
+    Arguments:
+        name: the deficit's.
+        result: what it returned.
+        classes: the number of allowed labels.
 
     Raises: CplabError.
     """
@@ -271,8 +266,11 @@ def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) 
 def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
     """Check that a deficit kept the shape and type of images or labels.
 
-    Arguments: name, the deficit's; part, "images" or "labels"; after and before the deficit, the
-        tensors.
+    Arguments:
+        name: the deficit's.
+        part: "images" or "labels".
+        after: what the deficit returned.
+        before: the tensor that it was given.
 
     Raises: CplabError.
     """
@@ -412,10 +410,10 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
 few_patterns = lru_cache(maxsize=64)(noise_patterns.__wrapped__)
 
 
-def batch_seed(batch: Batch, place: int) -> int:
-    """The seed of what a deficit draws for a batch. place: how many deficits act before it."""
+def batch_seed(batch: Batch, deficits_before: int) -> int:
+    """The seed of what a deficit draws for a batch, if so many deficits act before it."""
     first = int(batch.index[0]) if len(batch.index) else 0
-    return mixed_seed(batch.seed, batch.epoch, first, place)
+    return mixed_seed(batch.seed, batch.epoch, first, deficits_before)
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -531,14 +529,16 @@ def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]
 NONE = DEFICITS["none"]
 
 
-def find_deficit(given: object, strict: bool = True) -> Deficit:
+def find_deficit(given: object) -> Deficit:
     """Find a deficit by its name, in any spelling, or by its function.
+
+    A student's own that is not defined here has no function: a figure of stored results draws it in
+    grey.
 
     A deficit of one view has another dash than that of both. Several in turn have the first one's
     colour and another dash.
 
-    Arguments: given, a name, a function or a Deficit; strict, whether a student's own that is not
-        defined here is an error: a figure of stored results draws it in grey.
+    Arguments: given, a name, a function or a Deficit.
 
     Raises: CplabError for an unknown deficit.
 
@@ -554,7 +554,7 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
         return DEFICITS[name]
     acting = []
     for text in str(name).split("+"):
-        part = read_part(text, name, strict)
+        part = read_part(text, name)
         if part.name.partition(":")[0] != "none":  # `none` and `none:left` do nothing
             acting.append(part)
     if not acting:
@@ -570,10 +570,10 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
     return first
 
 
-def read_part(text: str, name: object, strict: bool) -> Deficit:
+def read_part(text: str, name: object) -> Deficit:
     """Read one part of a name, such as blur-2:left.
 
-    Arguments: text, of the part; name, as it was given, for errors; strict, as in `find_deficit`.
+    Arguments: text, of the part; name, as it was given, for errors.
 
     Raises: CplabError.
     """
@@ -582,9 +582,6 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
         raise unknown_deficit(name)
     kind, digest, strength, view = match.groups()
     if digest and kind not in DEFICITS:
-        if strict:
-            problem = f"deficit {quote(name)} is not defined here"
-            raise CplabError(f"{problem}: run the cell that defines it first")
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
     kind = full_name(Deficit, kind)
     if kind not in DEFICITS:
@@ -637,20 +634,20 @@ def with_mask(part: Deficit, mask: str, name: object) -> Deficit:
 
 
 def canonical_name(given: object) -> str:
-    """The spelling of a deficit's name in a `Run`: blur+flip for none+blur-4+flip.
-
-    A student's own that is not defined here is allowed, so that its results can be read.
-    """
-    return find_deficit(given, strict=False).name
+    """The spelling of a deficit's name in a `Run`: blur+flip for none+blur-4+flip."""
+    return find_deficit(given).name
 
 
 def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[Tensor, Tensor]:
     """Apply a deficit to images and labels, as training does.
 
-    Arguments: x, images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each
-        (N, 2, C, H, W), the left one first; y, labels (N,); name, a deficit's name or its function;
-        context, fields of a `Batch`, without which the images are taken for the first training
-        images of a data set.
+    Arguments:
+        x: images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each (N, 2, C,
+            H, W), the left one first.
+        y: labels (N,).
+        name: a deficit's name or its function.
+        context: fields of a `Batch`, without which the images are taken for the first training
+            images of a data set.
 
     >>> import torch
     >>> seen, labels = apply_deficit(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), "blank")
@@ -660,20 +657,6 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
     if not isinstance(x, torch.Tensor) or x.ndim not in (4, 5) or not x.is_floating_point():
         remedy = "give normalised ones (N, C, H, W)"
         raise CplabError(f"images {quote(x)} are not allowed: {remedy}")
-    deficit = find_deficit(name)
-    classes = context.get("classes", CLASSES)
-    if not are_labels(y, len(x), classes):
-        remedy = f"give one from 0 to {classes - 1} each"
-        raise CplabError(f"labels {quote(y)} are not allowed: {remedy}")
     index = torch.arange(len(x), device=x.device)
     batch = Batch(**{"index": index, "images": len(x), **context})
-    return deficit(x, y, batch)
-
-
-def are_labels(y: object, images: int, classes: int) -> bool:
-    """Whether y is a label from 0 to below `classes` for each of so many images."""
-    if not isinstance(y, torch.Tensor) or y.dtype != torch.long or y.shape != (images,):
-        return False
-    if images == 0:
-        return True
-    return bool(y.min() >= 0 and y.max() < classes)
+    return find_deficit(name)(x, y, batch)

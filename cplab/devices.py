@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from cplab.errors import CplabError
 
 
-def use_defaults(threads: int) -> None:
-    """Give torch its usual type and precision, and a number of threads, for all of this process."""
+def use_defaults() -> None:
+    """Give torch its usual type and precision, and one thread, for all of this process."""
     torch.set_default_dtype(torch.float32)
     torch.set_float32_matmul_precision("highest")
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
 
 
 def pick(name: str = "auto") -> torch.device:

@@ -14,6 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from cplab.arrays import Arrays
 from cplab.errors import CplabError
 
 SHEET = Path(__file__).with_name("digits.png")
@@ -146,8 +147,8 @@ def draw_changed(digits: np.ndarray, changes: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def drawn() -> dict[str, np.ndarray]:
-    """The data set `drawn`: train_x, train_y, test_x and test_y."""
+def drawn() -> Arrays:
+    """The data set `drawn`."""
     train_x, train_y = draw(TRAIN, "train")
     test_x, test_y = draw(TEST, "test")
-    return {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}
+    return Arrays(train_x, train_y, test_x, test_y)

@@ -66,8 +66,7 @@ Error = TypeVar("Error", bound=CplabError)
 
 
 def with_message(error: CplabError, error_class: type[Error], message: str) -> Error:
-    """An error of a class, with a message, in place of another one: it keeps the lines of a
-    student's function."""
+    """An error like another one, but of this class and with this message."""
     other = error_class(message)
     other.student_lines = error.student_lines
     return other
@@ -101,7 +100,10 @@ def quote(value: object) -> str:
 def one_of(name: str, value: object, allowed: Iterable) -> str:
     """Return a text that is one of the allowed ones; else raise a CplabError that names them.
 
-    Arguments: name, of what is checked, for the error; value; allowed, texts.
+    Arguments:
+        name: of what is checked, for the error.
+        value: what is checked.
+        allowed: the texts that are.
     """
     choices = tuple(allowed)
     if isinstance(value, str) and value in choices:

@@ -7,7 +7,8 @@ the same images. A single seed has no interval. `cplab.quantities` defines what 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import zip_longest
 from statistics import NormalDist
@@ -19,9 +20,10 @@ from numpy.typing import ArrayLike
 from cplab.errors import CplabError, as_list, number, quote
 from cplab.measure import Measure
 
-__all__ = [
+__all__ = [  # what a student uses
     "CONFIDENCE",
     "Estimate",
+    "Interval",
     "Lack",
     "Missing",
     "compare",
@@ -33,80 +35,84 @@ __all__ = [
     "mean_of_curves",
     "seed_by_seed",
     "seeds_needed",
-    "student",
+    "student_factor",
 ]
 
 CONFIDENCE = 0.95  # of every interval, in figures and in texts alike
 PERCENT = f"{100 * CONFIDENCE:.0f} %"  # the same in words
-# Standard errors in half an interval if the spread is known: 1.96
-BY_NORMAL = round(NormalDist().inv_cdf((1 + CONFIDENCE) / 2), 2)
+# Standard errors in half an interval if the spread is known: 1.96, as in textbooks
+NORMAL_FACTOR = round(NormalDist().inv_cdf((1 + CONFIDENCE) / 2), 2)
 POWER = 0.8  # the fraction of experiments that find a detectable mean
-LEVEL = 1.0  # points to each side of a mean: a wider interval around zero leaves it open
-MISSING = "not trained yet"  # in the place of a number that has no seeds
-INTERVALS = f"{PERCENT} intervals over seeds, same test images"  # the note below figures
-MOST_SEEDS = 10**7  # of an experiment that `seeds_needed` can plan
+LEVEL_POINTS = 1.0  # half an interval around zero that still says "level"
+NOT_TRAINED = "not trained yet"  # in the place of a number that has no seeds
+INTERVAL_NOTE = f"{PERCENT} intervals over seeds, same test images"  # below figures
 Numbers = Sequence[float] | np.ndarray  # (seeds,)
 
 
-class Missing(CplabError, LookupError):
-    """A result, or a measurement of it, does not exist."""
-
-
 class Lack(NamedTuple):
-    """What has to be trained before there is a number."""
+    """What has to be trained before there is a number, so that a cell can offer to train it."""
 
     spec: Any  # a run or an experiment of seed 0, which stands for all seeds
     measure: Measure = ()  # what is to be measured on it
 
 
-def each_once(lacks: Iterable[Lack]) -> tuple[Lack, ...]:
-    """What is lacking, each once, in order."""
-    return tuple({(lack.spec, repr(lack.measure)): lack for lack in lacks}.values())
-
-
-def lacking_in(*things: Any) -> tuple[Lack, ...]:
-    """What has to be trained before some things have all their numbers: estimates, rows of seeds,
-    figures, tables, questions; or lists and dictionaries of these.
-
-    >>> from cplab import Run, quantities
-    >>> [lack.spec.length for lack in lacking_in({"never": quantities.harm(Run("blur", 77, 7))})]
-    [0, 7]
-    """
-    lacks: list[Lack] = []
-    for thing in things:
-        if isinstance(thing, Mapping):
-            lacks += lacking_in(*thing.values())
-        elif isinstance(thing, list | tuple):
-            lacks += lacking_in(*thing)
-        else:
-            carried = getattr(thing, "attrs", {}).get("lacking", ())  # by a table
-            lacks += getattr(thing, "lacking", carried)
-    return each_once(lacks)
-
-
-class Rows(np.ndarray):
-    """An array in the place of numbers that are not trained yet, which knows what it lacks."""
-
-    lacking: tuple[Lack, ...] = ()
-
-    def __array_finalize__(self, other: np.ndarray | None) -> None:
-        self.lacking = getattr(other, "lacking", ())
-
-
-def rows_of_seeds(rows: Sequence[Any], lacking: Iterable[Lack]) -> np.ndarray:
-    """Rows of numbers, one a seed, as an array. If there are none, it knows what it lacks."""
-    numbers = np.array(rows, dtype=float)
-    return numbers if numbers.size else without_numbers(numbers, lacking)
-
-
-def without_numbers(array: np.ndarray, lacking: Iterable[Lack]) -> Rows:
-    """The same array, which is empty or has only NaN, with what it lacks."""
-    rows = array.view(Rows)
-    rows.lacking = each_once(lacking)
-    return rows
-
-
 # Estimates --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class Interval:
+    """A mean over seeds, with its interval. It may have no seeds, which it then says.
+
+    Attributes:
+        mean: the mean over seeds; NaN without seeds.
+        half: half of the interval's length; NaN if a side has fewer than two seeds.
+        counts: the number of seeds of each side: of each sample that is independent of the others.
+        freedom: the degrees of freedom; NaN without an interval.
+        by_seed: the number of each seed that all sides have.
+
+    >>> Interval(mean=1.5, half=0.2, counts=(5,))
+    1.5 ± 0.2 (5 seeds)
+    """
+
+    mean: float = np.nan
+    half: float = np.nan
+    counts: tuple[int, ...] = ()
+    freedom: float = np.nan
+    by_seed: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds of the side that has the fewest."""
+        return min(self.counts, default=0)
+
+    @property
+    def sign(self) -> int | None:
+        """1 or −1 if the whole interval is above or below zero; 0 if it contains zero; None if
+        there is no interval."""
+        if np.isnan(self.half):
+            return None
+        if abs(self.mean) <= self.half:
+            return 0
+        return 1 if self.mean > 0 else -1
+
+    def __format__(self, form: str) -> str:
+        digits = re.fullmatch(r"\.(\d+)f", form or ".1f")
+        if not digits:
+            raise CplabError(
+                f"format {quote(form)} of an Estimate is not allowed: give one like .2f"
+            )
+        words = mean_in_words(self.mean, self.half, int(digits[1]))
+        if self.seeds and np.isnan(self.half):
+            words += f" ({seeds_of_sides(self.counts)})"
+        return words
+
+    def __str__(self) -> str:
+        return format(self, "")
+
+    def __repr__(self) -> str:
+        if not np.isfinite(self.half):
+            return str(self)
+        return f"{self} ({seeds_of_sides(self.counts)})"
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,8 @@ class Term:
     """One network's number for each seed. Estimates are weighted sums of terms.
 
     Attributes:
-        name: the same for equal terms, which add up or cancel.
-        group: the same for terms that share training.
+        name: equal names are equal terms, which add up or cancel: the runs and the quantity.
+        group: terms of one group share training, and are paired by seed.
         numbers: by seed.
         machines: the kind of machine that trained each seed, if it is known.
         lacking: what has to be trained before there are numbers, if that is known.
@@ -130,32 +136,17 @@ class Term:
     live: frozenset[int] = field(default=frozenset(), compare=False)
 
 
-class Interval(NamedTuple):
-    """The numbers of an Estimate, whose attributes say what each of them is."""
-
-    mean: float = np.nan
-    half: float = np.nan
-    counts: tuple[int, ...] = ()
-    freedom: float = np.nan
-    by_seed: Mapping[int, float] = {}
-    same: bool = False
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
-    """A mean over seeds with its interval. It may have no seeds, which it then says.
+    """A weighted sum of networks' numbers, with its mean over seeds and interval.
 
     Estimates can be added and subtracted, also with numbers, and multiplied by numbers. Terms that
-    share training are paired by seed, if the same kind of machine trained them: another kind rounds
-    differently, which acts like another seed. Each other term is a side of its own, with all of its
-    seeds (Welch, Biometrika 34, 28, 1947). Shared training decides about pairs, never the numbers.
-    A newborn and its blurred twin share their first weights and images, but no step, so
-    they are no pairs; as pairs, lab 00's intervals would be about a twentieth shorter.
+    share training are one side, paired by seed (see `paired_sides`). Each other term is a side of
+    its own, with all of its seeds (Welch, Biometrika 34, 28, 1947).
 
     Attributes:
         terms: the terms that it is the sum of, each with its weight.
         constant: is added to them.
-        given: its numbers, if they were computed elsewhere; it then has no terms.
 
     >>> from cplab import Run, quantities
     >>> early, late = Run("blur", 0, 8), Run("blur", 24, 8)
@@ -167,20 +158,23 @@ class Estimate:
 
     terms: Mapping[Term, float] = field(default_factory=dict)
     constant: float = 0.0
-    given: Interval | None = None
 
     __array_ufunc__ = None  # so that numpy's numbers leave sums and products to this class
 
     @cached_property
     def interval(self) -> Interval:
         """All of its numbers, computed once."""
-        return self.given or add_up(self.terms, self.constant)
+        return add_up(self.terms, self.constant)
 
     @property
     def lacking(self) -> tuple[Lack, ...]:
         """What has to be trained before it has seeds; nothing if it has."""
         counted = [term for term, weight in self.terms.items() if weight]
-        return lacking_of(counted or self.terms)
+        if not counted:  # all have cancelled, but without numbers the sum is missing
+            counted = [*self.terms]
+        return each_once(lack for term in counted for lack in term.lacking)
+
+    # Each as in its Interval
 
     @property
     def mean(self) -> float:
@@ -208,40 +202,33 @@ class Estimate:
         return self.interval.by_seed
 
     @property
-    def same(self) -> bool:
-        """Whether this is a difference that is exactly 0 for each seed."""
-        return self.interval.same
+    def seeds(self) -> int:
+        """The number of seeds of the side that has the fewest."""
+        return self.interval.seeds
+
+    @property
+    def sign(self) -> int | None:
+        """1 or −1 if the whole interval is above or below zero; 0 if it contains zero; None if
+        there is no interval."""
+        return self.interval.sign
 
     @property
     def values(self) -> np.ndarray:
         """The number of each seed that all sides have, (seeds,)."""
         return rows_of_seeds([*self.by_seed.values()], self.lacking)
 
-    @property
-    def seeds(self) -> int:
-        """The number of seeds of the side that has the fewest."""
-        return min(self.counts, default=0)
-
-    @property
-    def sign(self) -> int | None:
-        """1 or −1 if the whole interval is above or below zero; 0 if it contains zero; None if
-        there is no interval."""
-        if np.isnan(self.half):
-            return None
-        if abs(self.mean) <= self.half:
-            return 0
-        return 1 if self.mean > 0 else -1
-
     def only(self, seeds: int | Iterable[int]) -> "Estimate":
         """The same estimate from these seeds alone."""
         kept = tuple(as_list(seeds))
         terms = {}
         for term, weight in self.terms.items():
-            numbers = {seed: term.numbers[seed] for seed in kept if seed in term.numbers}
-            machines = {seed: term.machines[seed] for seed in kept if seed in term.machines}
-            name = (term.name, kept)
-            few = Term(name, term.group, numbers, machines, term.lacking, term.live)
-            terms[few] = weight
+            restricted = replace(
+                term,
+                name=(term.name, kept),  # or else it would cancel against the whole term
+                numbers={seed: term.numbers[seed] for seed in kept if seed in term.numbers},
+                machines={seed: term.machines[seed] for seed in kept if seed in term.machines},
+            )
+            terms[restricted] = weight
         return Estimate(terms, self.constant)
 
     # Sums and multiples
@@ -278,18 +265,16 @@ class Estimate:
     def __rsub__(self, other: float) -> "Estimate":
         return -self + other
 
-    # What a number can do but an estimate cannot
+    # A comparison of estimates would say yes or no where an interval cannot
 
     def _refuse(self, *_: object) -> NoReturn:
-        """Refuse a comparison, a rounding or a conversion, and say what to ask for instead."""
+        """Refuse a comparison, and say what to ask for instead."""
         raise CplabError(
             f"{self} is an Estimate and not one number: take its .mean, or .sign, which is 1 or -1 "
-            "where it differs from zero and 0 where it does not; f'{x:.2f}' rounds"
+            "where it differs from zero and 0 where it does not"
         )
 
     __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __abs__ = __round__ = __float__ = __int__ = __pow__ = __rpow__ = _refuse
-    __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = _refuse
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, int | float | np.number):
@@ -301,23 +286,15 @@ class Estimate:
     # Words
 
     def __format__(self, form: str) -> str:
-        digits = re.fullmatch(r"\.(\d+)f", form or ".1f")
-        if not digits:
-            raise CplabError(
-                f"format {quote(form)} of an Estimate is not allowed: give one like .2f"
-            )
-        words = mean_in_words(self.mean, self.half, int(digits[1]))
-        if self.seeds and np.isnan(self.half):
-            words += f" ({sides(self.counts)})"
-        return words
+        return format(self.interval, form)
 
     def __str__(self) -> str:
-        return format(self, "")
+        return str(self.interval)
 
     def __repr__(self) -> str:
         if not np.isfinite(self.half):
             return str(self)
-        return f"{self} ({sides(self.counts)}{self.origins_in_words()})"
+        return f"{self} ({seeds_of_sides(self.counts)}{self.origins_in_words()})"
 
     def origins_in_words(self) -> str:
         """Words for how many of its results are live and how many are shipped, if some are each."""
@@ -341,20 +318,25 @@ def estimate(values: Estimate | Numbers) -> Estimate:
     """
     if isinstance(values, Estimate):
         return values
-    if hasattr(values, "detach"):  # a tensor, perhaps with gradients
-        values = values.detach().cpu()
-    try:
-        row: np.ndarray = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
-    except (TypeError, ValueError, OverflowError):
-        row = np.empty((0, 0))
-    if row.ndim != 1:
-        raise CplabError(
-            f"values {quote(values)} are not a row of numbers: give one number per seed"
-        )
-    numbers = {seed: value for seed, value in enumerate(row.tolist()) if np.isfinite(value)}
+    numbers = {}
+    for seed, value in enumerate(row_of_numbers(values).tolist()):
+        if np.isfinite(value):
+            numbers[seed] = value
     sample = object()  # a name and group that no other term has: nothing shares its training
     lacking = () if numbers else lacking_in(values)
     return Estimate({Term(sample, sample, numbers, lacking=lacking): 1.0})
+
+
+def row_of_numbers(values: Any) -> np.ndarray:
+    """Values as numbers (seeds,), of which NaN is missing. Raises: CplabError."""
+    row: np.ndarray | None = None
+    with suppress(TypeError, ValueError, OverflowError):
+        row = np.ma.asarray(values, dtype=float)
+    if row is None or row.ndim != 1:
+        raise CplabError(
+            f"values {quote(values)} are not a row of numbers: give one number per seed"
+        )
+    return np.ma.filled(row, np.nan)
 
 
 def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estimate:
@@ -375,19 +357,26 @@ def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estima
             continue
         if np.isfinite(value):
             numbers[seed] = value
+    return Estimate({derived_term(function, estimates, numbers): 1.0})
+
+
+def derived_term(
+    function: Callable[..., float], estimates: Sequence[Estimate], numbers: Mapping[int, float]
+) -> Term:
+    """The term of a function's numbers, {seed: number}, that are computed from estimates."""
     # The same function of equal estimates is an equal term
-    sums = [(*part.terms.items(), part.constant) for part in estimates]
-    name = (function, *sums)
-    terms = [term for part in estimates for term in part.terms]
+    name: list[Hashable] = [function]
+    terms: list[Term] = []
+    for part in estimates:
+        name.append((*part.terms.items(), part.constant))
+        terms += part.terms
+    # It shares training with whatever all of its terms share training with
     groups = {term.group for term in terms}
-    group = groups.pop() if len(groups) == 1 else name
+    group = groups.pop() if len(groups) == 1 else tuple(name)
+    # Of several terms, each seed may have several machines
     machines = terms[0].machines if len(terms) == 1 else {}
-    return Estimate({Term(name, group, numbers, machines, lacking_of(terms)): 1.0})
-
-
-def lacking_of(terms: Iterable[Term]) -> tuple[Lack, ...]:
-    """What terms lack, each once."""
-    return each_once(lack for term in terms for lack in term.lacking)
+    lacking = each_once(lack for term in terms for lack in term.lacking)
+    return Term(tuple(name), group, numbers, machines, lacking)
 
 
 def one_number(function: Callable[..., Any], /, *values: object, **options: object) -> float:
@@ -411,7 +400,7 @@ def finite_number(name: str, value: object) -> float:
     return number(name, value, -np.finfo(float).max, np.finfo(float).max)
 
 
-# Intervals --------------------------------------------------------------------------------------
+# Sums -------------------------------------------------------------------------------------------
 
 
 def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
@@ -420,20 +409,20 @@ def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
     The mean is the sum of the means over each side's seeds. The degrees of freedom are those of
     Welch and Satterthwaite.
 
-    Arguments: terms, with their weights; constant.
+    Arguments: terms, with their weights; constant, which is added to them.
     """
     rows = paired_sides(terms)
     counts = tuple(len(row) for row in rows)
     by_seed = {}
     for seed in common_seeds(rows):
         by_seed[seed] = sum(row[seed] for row in rows) + constant
-    if not counts:
+    if not counts:  # no terms
         return Interval(by_seed=by_seed)
-    if min(counts) == 0:
+    if min(counts) == 0:  # a side without seeds: there is no sum
         return Interval(counts=(0,), by_seed=by_seed)
     samples = [np.fromiter(row.values(), float) for row in rows]  # a side's is (seeds,)
     mean = float(sum(sample.mean() for sample in samples) + constant)
-    if min(counts) < 2:
+    if min(counts) < 2:  # a side without a spread: there is no interval
         return Interval(mean, counts=counts, by_seed=by_seed)
     # The variance of each side's mean, (sides,), and its degrees of freedom
     variances = np.array([sample.var(ddof=1) / len(sample) for sample in samples])
@@ -443,14 +432,17 @@ def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
         freedom = float(total**2 / (variances**2 / freedoms).sum())
     else:
         freedom = float(freedoms.min())
-    half = float(student(freedom) * np.sqrt(total))
-    is_difference = abs(sum(terms.values())) < 1e-9  # other numbers may be 0 for each seed
-    same = is_difference and len(by_seed) == max(counts) and not any(by_seed.values())
-    return Interval(mean, half, counts, freedom, by_seed, same)
+    half = float(student_factor(freedom) * np.sqrt(total))
+    return Interval(mean, half, counts, freedom, by_seed)
 
 
 def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
     """Pair terms that share training, and return the weighted sum of each side, {seed: sum}.
+
+    Terms that share training are paired if the same kind of machine trained them: another kind
+    rounds differently, which acts like another seed. Shared training decides about pairs, never the
+    numbers. A newborn and its blurred twin share their first weights and images, but no step, so
+    they are no pairs; as pairs, lab 00's intervals would be about a twentieth shorter.
 
     A term of weight 0 has cancelled, and its seeds do not count. If all terms have, they are kept,
     so that the difference of equal estimates is 0 and not missing.
@@ -465,7 +457,8 @@ def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
         if same_machines(group):
             rows.append(weighted_sum(group))
         else:
-            rows += [weighted_sum({term: weight}) for term, weight in group.items()]
+            for term, weight in group.items():
+                rows.append(weighted_sum({term: weight}))
     return rows
 
 
@@ -488,13 +481,18 @@ def weighted_sum(weights: Mapping[Term, float]) -> dict[int, float]:
 
 def common_seeds(rows: Sequence[Mapping[int, Any]]) -> list[int]:
     """The seeds that all rows, {seed: number}, have; in order."""
-    return sorted(set.intersection(*map(set, rows))) if rows else []
+    if not rows:
+        return []
+    return sorted(set.intersection(*[set(row) for row in rows]))
 
 
-def student(freedom: ArrayLike) -> np.ndarray:
+# Statistics -------------------------------------------------------------------------------------
+
+
+def student_factor(freedom: ArrayLike) -> np.ndarray:
     """The number of standard errors in half an interval, for degrees of freedom of any shape.
 
-    >>> round(float(student(4)), 3)
+    >>> round(float(student_factor(4)), 3)
     2.776
     """
     from scipy.special import stdtrit
@@ -505,22 +503,25 @@ def student(freedom: ArrayLike) -> np.ndarray:
 def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
     """Half the interval of a mean.
 
-    Arguments: std, the standard deviation over seeds, and count, the number of seeds, both of any
-        shape.
+    Arguments:
+        std: the standard deviation over seeds, of any shape.
+        count: the number of seeds, of the same shape.
 
-    Returns: an array of their shape; NaN for one seed.
+    Returns: an array of this shape; NaN for one seed.
 
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
     """
     count = np.asarray(count, dtype=float)
-    return student(count - 1) * np.asarray(std) / np.sqrt(count)
+    return student_factor(count - 1) * np.asarray(std) / np.sqrt(count)
 
 
 def seeds_needed(half: float, std: float | Estimate = 1.0) -> float:
     """The number of seeds that make half the interval of a mean at most `half`.
 
-    Arguments: half; std, the standard deviation over seeds, or an estimate whose seeds have it.
+    Arguments:
+        half: what half the interval may be at most.
+        std: the standard deviation over seeds, or an estimate whose seeds have it.
 
     Returns: NaN for an estimate of fewer than two seeds.
 
@@ -533,7 +534,10 @@ def seeds_needed(half: float, std: float | Estimate = 1.0) -> float:
         std = std.values.std(ddof=1)
     half = number("half", half, 1e-9, np.inf)
     std = number("std", std, 0, 1000 * half)
-    return next(count for count in range(2, MOST_SEEDS) if half_width(std, count) <= half)
+    seeds = 2
+    while half_width(std, seeds) > half:
+        seeds += 1
+    return seeds
 
 
 def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -541,7 +545,8 @@ def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, 
 
     Arguments: curves, one for each seed, (epochs,) or shorter.
 
-    Returns: the mean and half its interval, which is 0 for one seed; both (epochs,).
+    Returns: the mean and half its interval, both (epochs,). Half is 0 for one seed, whose band is
+        then a line.
 
     >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
     [2.0, 3.0, 5.0]
@@ -560,14 +565,14 @@ def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, 
 def detectable(half: float, count: float) -> float:
     """The mean that eight of ten such experiments would find different from zero.
 
-    Arguments: half, of their interval; count, the number of their seeds.
+    Arguments: half, of the interval of such an experiment; count, of its seeds.
 
     >>> round(detectable(1.0, 10), 2)
     1.39
     """
-    from scipy.special import nctdtrinc
+    from scipy.special import nctdtrinc  # of the noncentral t distribution: the shift of the mean
 
-    border = student(count - 1)  # standard errors beyond which a mean counts as different
+    border = student_factor(count - 1)  # standard errors beyond which a mean counts as different
     return float(half * nctdtrinc(count - 1, 1 - POWER, border) / border)
 
 
@@ -607,7 +612,7 @@ def compare(points: Estimate | Numbers, other: str) -> str:
     if not difference.seeds:
         return f"not compared with {other} yet"
     if difference.sign == 0:
-        seeds = sides(difference.counts)
+        seeds = seeds_of_sides(difference.counts)
         return f"level with {other}, at the precision of {seeds} ({difference} points)"
     size = mean_in_words(abs(difference.mean), difference.half)
     side = "above" if difference.mean > 0 else "below"
@@ -622,7 +627,7 @@ def is_level(points: Estimate) -> bool:
     >>> is_level(estimate([-0.5, 0.0, 0.5, 0.1])), is_level(estimate([-5.0, 5.0, 0.1]))
     (True, False)
     """
-    return points.sign == 0 and points.half <= LEVEL
+    return points.sign == 0 and points.half <= LEVEL_POINTS
 
 
 def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
@@ -632,35 +637,93 @@ def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
     '−2.2 ± 0.5'
     """
     if np.isnan(mean):
-        return MISSING
+        return NOT_TRAINED
     rounded = round(mean, digits) + 0.0  # turns −0 into 0
     text = f"{rounded:.{digits}f}".replace("-", "−")
     return f"{text} ± {half:.{digits}f}" if np.isfinite(half) else text
 
 
-def sides(counts: Iterable[int]) -> str:
-    """Say how many seeds the sides of an estimate have.
+def seeds_of_sides(counts: Iterable[int]) -> str:
+    """Say how many seeds the sides of an estimate have, each number once.
 
-    >>> sides([5]), sides([30, 10])
+    >>> seeds_of_sides([5]), seeds_of_sides([30, 10])
     ('5 seeds', '10 and 30 seeds')
     """
     different = sorted({*counts}) or [0]
-    most = different[-1]
+    *others, most = different
     words = str(most)
-    if len(different) > 1:
-        words = f"{', '.join(map(str, different[:-1]))} and {most}"
-    plural = "s" if most > 1 else ""
-    return f"{words} seed{plural}"
+    if others:
+        words = f"{', '.join(map(str, others))} and {most}"
+    return f"{words} seed{'s' if most > 1 else ''}"
 
 
-def count_seeds(*counts: int) -> str:
-    """Say how many seeds one group has, or several.
+def seeds_of_groups(*counts: int) -> str:
+    """Say how many seeds one group of networks has, or from how many to how many several have.
 
-    >>> count_seeds(1), count_seeds(5, 3)
+    >>> seeds_of_groups(1), seeds_of_groups(5, 3)
     ('1 seed', '3 to 5 seeds')
     """
     least = min(counts)
     most = max(counts)
     words = str(most) if least == most else f"{least} to {most}"
-    plural = "s" if most > 1 else ""
-    return f"{words} seed{plural}"
+    return f"{words} seed{'s' if most > 1 else ''}"
+
+
+# What has to be trained --------------------------------------------------------------------------
+
+
+class Missing(CplabError, LookupError):
+    """A result, or a measurement of it, does not exist."""
+
+
+def lacking_in(*things: Any) -> tuple[Lack, ...]:
+    """What has to be trained before some things have all their numbers: estimates, rows of seeds,
+    figures, tables, questions; or lists and dictionaries of these.
+
+    >>> from cplab import Run, quantities
+    >>> [lack.spec.length for lack in lacking_in({"never": quantities.harm(Run("blur", 77, 7))})]
+    [0, 7]
+    """
+    lacks: list[Lack] = []
+    for thing in things:
+        if isinstance(thing, Mapping):
+            lacks += lacking_in(*thing.values())
+        elif isinstance(thing, list | tuple):
+            lacks += lacking_in(*thing)
+        elif hasattr(thing, "lacking"):
+            lacks += thing.lacking
+        elif hasattr(thing, "attrs"):  # where a table of pandas keeps what belongs to it
+            lacks += thing.attrs.get("lacking", ())
+    return each_once(lacks)
+
+
+def each_once(lacks: Iterable[Lack]) -> tuple[Lack, ...]:
+    """What is lacking, each once, in order."""
+    different: dict[tuple[Any, str], Lack] = {}
+    for lack in lacks:
+        key = (lack.spec, repr(lack.measure))  # a measure may be a dict, which has no hash
+        different.setdefault(key, lack)
+    return tuple(different.values())
+
+
+class LackingArray(np.ndarray):
+    """An array without numbers, which knows what has to be trained: a cell that shows nothing but
+    an empty array can offer to train it."""
+
+    lacking: tuple[Lack, ...] = ()
+
+    def __array_finalize__(self, other: np.ndarray | None) -> None:
+        self.lacking = getattr(other, "lacking", ())
+
+
+def rows_of_seeds(rows: Sequence[Any], lacking: Iterable[Lack]) -> np.ndarray:
+    """Rows of numbers, one a seed, as an array. If there are none, it knows what it lacks."""
+    numbers = np.array(rows, dtype=float)
+    return numbers if numbers.size else without_numbers(numbers, lacking)
+
+
+def without_numbers(array: np.ndarray, lacking: Iterable[Lack]) -> LackingArray:
+    """The same array, which is empty or has only NaN, with what it lacks."""
+    lacking_array = array.view(LackingArray)
+    lacking_array.lacking = each_once(lacking)
+    return lacking_array

@@ -2,13 +2,11 @@
 
 import os
 import shutil
-import tempfile
 import time
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from glob import escape, glob  # which find nothing in a directory that may not be read
 from pathlib import Path
 
@@ -46,23 +44,7 @@ def cache_dir() -> Path:
         return folder
     import platformdirs
 
-    try:
-        return platformdirs.user_cache_path("cplab")
-    except RuntimeError:  # the user has neither a name nor a home directory
-        return nobodys_folder()
-
-
-@cache
-def nobodys_folder() -> Path:
-    """A folder for downloads and results of a user without a home directory. A warning says so
-    once."""
-    folder = Path(tempfile.gettempdir()) / f"cplab-{os.getuid()}"
-    warnings.warn(
-        f"there is no home folder, so downloads and results are in {folder}, which the "
-        "system may empty: set $CPLAB_CACHE to another folder",
-        stacklevel=2,
-    )
-    return folder
+    return platformdirs.user_cache_path("cplab")
 
 
 @contextmanager

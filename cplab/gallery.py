@@ -22,7 +22,6 @@ __all__ = [
     "occlude",
     "random_labels",
     "rename",
-    "rotate",
 ]
 
 
@@ -89,16 +88,6 @@ def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
     """
     blurred, y = blur(x, y, strength)
     return x - blurred, y
-
-
-@deficit(label="a quarter turn")
-def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
-    """Turn images to the left by `quarters` right angles.
-
-    >>> rotate(torch.tensor([[[[1, 2]]]]), torch.tensor([0]))[0].tolist()
-    [[[[2], [1]]]]
-    """
-    return x.rot90(quarters, (-2, -1)), y
 
 
 @deficit(name="rename@31a48c26", label="other names")

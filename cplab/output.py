@@ -14,6 +14,7 @@ PICTURE = re.compile(  # its width on the page, if that is said, and its bytes
     r'<img (?=[^>]*?width="(?P<width>\d+)")?[^>]*?src="data:image/\w+;base64,(?P<code>[^"]+)"'
 )
 FRAME = re.compile(r"<details open>.*?</details>", re.S)
+SCRIPT = re.compile(r"<script\b.*?</script>", re.S)  # which may name what it makes
 COLOURS = 32  # of the picture that stands in for HTML
 ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start"
 
@@ -79,6 +80,7 @@ def bundle(text: str, page: str) -> Bundle:
 def page_picture(page: str) -> bytes | None:
     """The pictures of a page, one below the other, as a PNG with one dot for each pixel of the
     page; only the open one of several frames. None if there are no pictures."""
+    page = SCRIPT.sub("", page)
     if opened := FRAME.search(page):
         page = opened[0]
     pictures = []

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from cplab import data
+from cplab import data, datasets
 from cplab.deficits import CLASSES, apply_deficit, canonical_name
 from cplab.errors import CplabError, whole
 from cplab.late import torch
@@ -39,8 +39,12 @@ def preview(
     The deficit is called as in training, with a whole batch of images and seed 0. Noise is of the
     same kind as in a run, but has another pattern.
 
-    Arguments: dataset, replaced by drawn pictures if its files or torch are missing; profile;
-        deficit, a name or a function; count, of images; epoch, for a deficit that changes.
+    Arguments:
+        dataset: replaced by drawn pictures if its files or torch are missing.
+        profile: its name.
+        deficit: a name or a function.
+        count: of images.
+        epoch: for a deficit that changes.
 
     Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the name of the data set. There is
         no "seen" for a student's own deficit that is not defined here, nor for a deficit that needs
@@ -51,7 +55,7 @@ def preview(
     2
     """
     name = without_eye(deficit)
-    shown = dataset if data.is_here(dataset) and find_spec("torch") else PICTURES
+    shown = dataset if datasets.is_here(dataset) and find_spec("torch") else PICTURES
     clear = few_images(shown, profile)
     rows = {"clear": clear[:count]}
     if shown == PICTURES and name in ROW_OF_DEFICIT:
@@ -85,8 +89,12 @@ def under_deficit(
 ) -> np.ndarray:
     """Images as a network sees them in an epoch of a deficit.
 
-    Arguments: pixels, uint8 (N, H, W, C); labels (N,); name, of the deficit; dataset and profile,
-        which tell the deficit how many images and classes there are; epoch.
+    Arguments:
+        pixels: uint8 (N, H, W, C).
+        labels: (N,).
+        name: of the deficit.
+        dataset, profile: tell the deficit how many images and classes there are.
+        epoch: of the training.
 
     Returns: uint8 (N, H, W, C).
     """
@@ -116,7 +124,7 @@ def set_to_show(dataset: str, deficits: Iterable[str | Callable]) -> str:
     >>> set_to_show("practice", ["blur"])
     'practice'
     """
-    if data.is_here(dataset) or not find_spec("torch"):
+    if datasets.is_here(dataset) or not find_spec("torch"):
         return dataset
     drawn = all(without_eye(deficit) in ROW_OF_DEFICIT for deficit in deficits)
     return dataset if drawn else "practice"
@@ -138,7 +146,7 @@ def images_at_hand(dataset: str) -> str:
     >>> images_at_hand("practice")
     'practice'
     """
-    if data.is_here(data.check_dataset(dataset)):
+    if datasets.is_here(datasets.check_dataset(dataset)):
         return dataset
     print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
     return "practice"
@@ -196,8 +204,8 @@ def downsample(images: np.ndarray, size: int) -> np.ndarray:
 @cache
 def first_images(dataset: str) -> np.ndarray:
     """The first training images of a data set, (N, H, W, C). Reading its file takes a moment."""
-    arrays, _ = data.load_arrays(dataset)
-    x = arrays["train_x"][:PREVIEW_IMAGES].copy()
+    arrays, _ = datasets.load_arrays(dataset)
+    x = arrays.train_x[:PREVIEW_IMAGES].copy()
     return x if x.ndim == 4 else x[..., None]
 
 
@@ -206,8 +214,8 @@ def first_labels(dataset: str) -> np.ndarray:
     """The labels of the first training images, (N,). Each drawn picture is a class of its own."""
     if dataset == PICTURES:
         return np.arange(len(drawn_pictures("none")))
-    arrays, _ = data.load_arrays(dataset)
-    return arrays["train_y"][:PREVIEW_IMAGES].astype(np.int64)
+    arrays, _ = datasets.load_arrays(dataset)
+    return arrays.train_y[:PREVIEW_IMAGES].astype(np.int64)
 
 
 @cache

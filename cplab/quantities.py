@@ -121,12 +121,6 @@ def counted_seeds(seeds: Iterable[int]) -> list[int]:
     return counted
 
 
-def seeds_to_read(seeds_with_results: Iterable[int]) -> list[int]:
-    """The seeds that may have something to read: the first fifty, since a function may look up
-    other runs than the one that it is given, and all with results."""
-    return sorted({*FIRST_SEEDS, *seeds_with_results})
-
-
 @lru_cache(maxsize=2**15)  # its key is kept: numbers that are read again take half the time
 def with_seed(spec: AnySpec, seed: int) -> AnySpec:
     """The same run or experiment with another seed."""
@@ -213,8 +207,10 @@ def results_by_seed(
 ) -> dict[int, Result]:
     """A spec's results by seed.
 
-    Arguments: spec, whose own seed does not matter; measure, what the results must have; seeds,
-        which to look up, instead of all that count.
+    Arguments:
+        spec: a run or an experiment, whose own seed does not matter.
+        measure: what the results must have.
+        seeds: which to look up, instead of all that count.
 
     Returns: {seed: result}, which is empty for anything but a spec.
     """
@@ -244,8 +240,10 @@ def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
 def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
     """A function's values for each seed that has all the results it reads.
 
-    Arguments: function, which takes specs, and returns one number or n of them; specs, whose own
-        seeds do not matter; options, of the function.
+    Arguments:
+        function: takes specs, and returns one number or n of them.
+        specs: runs or experiments, whose own seeds do not matter.
+        options: of the function.
 
     Returns: (seeds,) or (seeds, n). A seed for which the function raises Missing, or gives NaN, has
         no row. Without any row, it knows what it lacks, see `estimates.lacking_in`.
@@ -256,20 +254,34 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
     seeds_with_results: set[int] = set()
     for spec in specs:
         seeds_with_results.update(results_by_seed(spec))
-    numbers = []
+
+    def read(*seeded: Spec) -> np.ndarray:
+        return np.array(function(*seeded, **options), dtype=float)
+
+    values, lacks = read_seeds(read, seeds_with_results, *specs)
+    rows = [row for row in values.values() if not np.isnan(row).all()]
+    return rows_of_seeds(rows, () if rows else without_any_seed(lacks or map(lack, specs)))
+
+
+def read_seeds(
+    read: Callable[..., Value], seeds_with_results: Iterable[int], *specs: Spec
+) -> tuple[dict[int, Value], list[Lack]]:
+    """What a function reads of some specs, {seed: value}, and what it looked up in vain.
+
+    Arguments: read, a function of the specs, which raises Missing for a seed without a value;
+        seeds_with_results, of the specs. Besides them the first fifty are read, since a function
+        may look up other runs than those that it is given.
+    """
+    values = {}
     lacks = []
-    for seed in seeds_to_read(seeds_with_results):
+    for seed in sorted({*FIRST_SEEDS, *seeds_with_results}):
         try:
-            seeded = [with_seed(spec, seed) for spec in specs]
-            row = np.array(function(*seeded, **options), dtype=float)
+            values[seed] = read(*(with_seed(spec, seed) for spec in specs))
         except NoResult as missing:
             lacks.append(missing.lack)
-            continue
         except Missing:
             continue
-        if not np.isnan(row).all():
-            numbers.append(row)
-    return rows_of_seeds(numbers, () if numbers else without_any_seed(lacks or map(lack, specs)))
+    return values, lacks
 
 
 def without_any_seed(lacks: Iterable[Lack]) -> tuple[Lack, ...]:
@@ -301,16 +313,11 @@ def quantity(function: Callable[..., float]) -> Callable[..., Estimate]:
         spec, *rest = bound.args
         check_spec(spec)
         results = results_by_seed(spec)
-        numbers = {}
-        lacks = []
-        for seed in seeds_to_read(results):
-            try:
-                seeded = with_seed(spec, seed)
-                numbers[seed] = estimates.one_number(function, seeded, *rest, **bound.kwargs)
-            except NoResult as missing:
-                lacks.append(missing.lack)
-            except Missing:
-                continue
+
+        def read_one(seeded: Spec) -> float:
+            return estimates.one_number(function, seeded, *rest, **bound.kwargs)
+
+        numbers, lacks = read_seeds(read_one, results, spec)
         name = (function, *rest, *sorted(bound.kwargs.items()))
         return estimate_numbers(spec, numbers, results, name, lacks)
 
@@ -326,8 +333,12 @@ def estimate_numbers(
 ) -> Estimate:
     """Estimate the mean of numbers that were read from a spec's results.
 
-    Arguments: spec; numbers, {seed: number}; results, {seed: result}; name, what the numbers are,
-        the same for equal ones; lacks, what was looked up in vain, by default the spec.
+    Arguments:
+        spec: the run or the experiment.
+        numbers: {seed: number}.
+        results: {seed: result}.
+        name: what the numbers are, the same for equal ones.
+        lacks: what was looked up in vain, by default the spec.
     """
     first = with_seed(spec, 0)  # stands for all seeds
     numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
@@ -355,8 +366,11 @@ def shared_beginning(spec: Spec) -> Hashable:
 def measured(run: Run, name: str, *path: str | int, epoch: int | None = None) -> float:
     """A number that was measured on a run; the mean of a list.
 
-    Arguments: run; name, of the measurement; path, the names and places under which the number
-        stands in what was measured; epoch, after which it was, from 0: by default the last.
+    Arguments:
+        run: the run.
+        name: of the measurement.
+        path: the names and places under which the number stands in what was measured.
+        epoch: after which it was, from 0: by default the last.
 
     >>> measured(Run(onset=16), "ending", "sharpness")
     347.6 ± 11.3 (10 seeds)
@@ -393,8 +407,11 @@ def final_accuracy(spec: Spec, results: Mapping[int, Result]) -> Estimate:
 def accuracy_until(spec: Run, results: Mapping[int, Result], end: int, recovery: int) -> Estimate:
     """Estimate the final accuracy, in percent, as if a run had ended sooner.
 
-    Arguments: spec, the run; results, of runs that contain it, {seed: result}; end, the epoch
-        before which it ends; recovery, its clear epochs at the end: the mean is over five at most.
+    Arguments:
+        spec: the run.
+        results: of runs that contain it, {seed: result}.
+        end: the epoch before which it ends.
+        recovery: its clear epochs at the end: the mean is over five at most.
     """
     numbers = {}
     for seed, stored in results.items():
@@ -444,7 +461,10 @@ def control_of(run: Run, name: str) -> Run:
 def behind(run: Run, control: str, seeds: Iterable[int] | None = None) -> Estimate:
     """Points that a run ends behind one of its controls; below 0 it is ahead.
 
-    Arguments: run; control, see `control_of`; seeds, which to read, instead of all that count.
+    Arguments:
+        run: the run.
+        control: see `control_of`.
+        seeds: which to read, instead of all that count.
 
     >>> behind(Run("blur", length=16), "flip")
     9.1 ± 0.7 (10 seeds)
@@ -543,8 +563,11 @@ def harm_from_results(
 ) -> Estimate:
     """Harm at a constant learning rate, from given results.
 
-    Arguments: run; after, the number of clear epochs after the deficit; results, of this run or
-        longer ones, {seed: result}; clear, of clear runs that contain its control.
+    Arguments:
+        run: the run.
+        after: the number of clear epochs after the deficit.
+        results: of this run or longer ones, {seed: result}.
+        clear: of clear runs that contain its control.
     """
     control = accuracy_until(run.without_window(), clear, run.onset + after, after)
     whole_runs = all(len(stored.curve) == run.epochs for stored in results.values())

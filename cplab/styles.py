@@ -91,7 +91,7 @@ def find_style(kind: str | Callable) -> Style | None:
         return LOOKS[kind]
     by_label = {deficit.label: deficit for deficit in deficits.DEFICITS.values()}
     try:
-        deficit = by_label.get(str(kind)) or deficits.find_deficit(kind, strict=False)
+        deficit = by_label.get(str(kind)) or deficits.find_deficit(kind)
     except CplabError:
         return None
     return Style(deficit.label, deficit.colour, deficit.dash, deficit.marker)

@@ -5,13 +5,12 @@
     python docs/release.py none                                no address, as before it was known
 
 The address is kept in cplab/teach/site.py, for the site. From it follow the badges and the first
-link of README.md, the links of pyproject.toml and CITATION.cff, and the first cells of the labs.
+link of README.md, and the links of pyproject.toml and CITATION.cff.
 What depends on it is written anew each time, so nothing is ever written twice.
 """
 
 import argparse
 import datetime
-import json
 import re
 from pathlib import Path
 
@@ -22,7 +21,6 @@ TRY = re.compile(r"(?<=<!-- try -->\n).*?(?=<!-- /try -->)", re.S)
 URLS = re.compile(r"\[project\.urls\]\n(?:.+\n)*\n")
 CITED = re.compile(r"^(?:repository-code|url): .*\n", re.M)
 FIRST_LAB = "labs/00_a_critical_period_in_a_minute.ipynb"
-INSTALLS = "# On Colab, this installs cplab"
 
 
 def main(words: list[str] | None = None) -> None:
@@ -68,8 +66,6 @@ def write_address(address: str) -> None:
     text = CITED.sub("", path.read_text("utf-8"))
     cited = f"repository-code: {address}\nurl: {site(address)}\n" if address else ""
     path.write_text(text.replace("license:\n", f"{cited}license:\n", 1), "utf-8")
-    for path in sorted(ROOT.glob("labs/[0-9]*.ipynb")):
-        write_first_cell(path, address)
 
 
 def site(address: str) -> str:
@@ -109,17 +105,6 @@ def urls(address: str) -> str:
     lines = {"Repository": address, "Documentation": site(address), "Issues": f"{address}/issues"}
     text = "".join(f'{name} = "{link}"\n' for name, link in lines.items())
     return f"[project.urls]\n{text}\n"
-
-
-def write_first_cell(path: Path, address: str) -> None:
-    """Write into a lab's first cell of code where what it installs comes from."""
-    notebook = json.loads(path.read_text("utf-8"))
-    cell = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
-    comment = f"{INSTALLS} ({address}):" if address else f"{INSTALLS}:"
-    cell["source"] = [
-        re.sub(rf"{INSTALLS}(?: \(\S+\))?:", comment, line) for line in cell["source"]
-    ]
-    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def write_version(version: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from cplab.estimates import Estimate, detectable, sides
+from cplab.estimates import Estimate, Interval, detectable, seeds_of_sides
 from reproduction import numbers
 
 CLAIMS = Path(__file__).parent / "claims.csv"
@@ -61,22 +61,24 @@ class Row:
     answers: str
     description: str
     size: str
-    number: Estimate
+    number: Estimate | Interval
     between: Range
     digits: int = 1
-    other: Estimate | None = None
+    other: Estimate | Interval | None = None
     limit: str = ""
     idle: str = ""
     part: str = ""
     harmless: bool = False
     early: bool | None = None
-    lost: Estimate | None = None
+    lost: Estimate | Interval | None = None
     looked: bool = False
     decimals: int | None = None
 
     @property
     def mixed(self) -> bool:
         """Whether networks of one seed in it were trained on different kinds of machine."""
+        if isinstance(self.number, Interval):  # computed elsewhere
+            return False
         machines_by_seed: dict[int, set[str]] = {}
         for term in self.number.terms:
             for seed, machine in term.machines.items():
@@ -127,7 +129,7 @@ class Row:
         return as_if_early.kind == as_if_late.kind == "reproduced"
 
 
-def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict:
+def verdict(number: Estimate | Interval, between: Range, harmless: bool = False) -> Verdict:
     """Judge the prediction that an estimate lies between two bounds; harmless: see `Row`.
 
     >>> from cplab.estimates import estimate
@@ -138,7 +140,7 @@ def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict
     """
     if not number.seeds:
         return Verdict("missing")
-    if number.same:
+    if isinstance(number, Estimate) and is_same(number):
         return Verdict("out of range", "in every seed both sides are the same network")
     if number.seeds < FEWEST:
         return Verdict("few seeds", "other test images may move it more than its interval says")
@@ -155,7 +157,20 @@ def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict
     return Verdict("undecided", f"{effect:.2g} would show in four of five")
 
 
-def in_words(number: Estimate, digits: int = 1) -> str:
+def is_same(number: Estimate) -> bool:
+    """Whether a number is a difference that is exactly 0 in every seed, of two or more.
+
+    >>> blurred = numbers.accuracy(numbers.flagship())
+    >>> is_same(blurred - blurred)
+    True
+    """
+    weights = number.terms.values()
+    is_difference = bool(weights) and abs(sum(weights)) < 1e-9  # other numbers may be 0 as well
+    of_all_seeds = 2 <= len(number.by_seed) == max(number.counts)
+    return is_difference and of_all_seeds and not any(number.by_seed.values())
+
+
+def in_words(number: Estimate | Interval, digits: int = 1) -> str:
     """An estimate as text, `−2.3 ± 1.9 (5 seeds)`; a dash if it has no seeds.
 
     >>> from cplab.estimates import estimate
@@ -166,7 +181,7 @@ def in_words(number: Estimate, digits: int = 1) -> str:
         return "–"
     text = f"{number:.{digits}f}"
     if isfinite(number.half):
-        text += f" ({sides(number.counts)})"
+        text += f" ({seeds_of_sides(number.counts)})"
     return text
 
 
@@ -187,13 +202,13 @@ class Names(dict):
 NAMES = Names(vars(numbers))
 
 
-def evaluate(expression: str) -> Estimate:
+def evaluate(expression: str) -> Estimate | Interval:
     """The number of an expression of claims.csv or pages.csv.
 
     >>> in_words(evaluate("harm(flagship()).only(range(5))"))
     '4.2 ± 1.3 (5 seeds)'
     """
-    number: Estimate = eval(expression, vars(numbers), NAMES)
+    number: Estimate | Interval = eval(expression, vars(numbers), NAMES)
     return number
 
 

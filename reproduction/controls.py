@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import digits
+from cplab.arrays import read_npz
 from cplab.estimates import estimate
 
 SEEDS = range(20, 40)
@@ -67,9 +68,9 @@ def load(kind: str) -> tuple[Digits, Digits]:
     if kind == "drawn":
         arrays = digits.drawn()
     else:
-        arrays = np.load(Path(os.environ["CPLAB_DATA"]) / f"{kind}.npz")
-    train = Digits(shrink(arrays["train_x"]), torch.as_tensor(arrays["train_y"]).long())
-    test = Digits(shrink(arrays["test_x"]), torch.as_tensor(arrays["test_y"]).long())
+        arrays, _ = read_npz(Path(os.environ["CPLAB_DATA"]) / f"{kind}.npz", "name another file")
+    train = Digits(shrink(arrays.train_x), torch.as_tensor(arrays.train_y).long())
+    test = Digits(shrink(arrays.test_x), torch.as_tensor(arrays.test_y).long())
     mean = train.x.mean()
     deviation = train.x.std()
     return (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil, inf, log2
 from typing import Any
 
-from cplab.estimates import Estimate, Term
+from cplab.estimates import Estimate, Interval, Term
 from cplab.runs import Run
 
 # What the sources did: an All-CNN of CIFAR-10, and a blur until epoch 140
@@ -93,12 +93,16 @@ def distance(ours: Conditions, source: Conditions) -> float:
     return far
 
 
-def far_from(statement: str, number: Estimate, size: str) -> float:
+def far_from(statement: str, number: Estimate | Interval, size: str) -> float:
     """How far a number is from a statement's source; 0 if it is not of runs, such as growth, and
-    infinity if it is of linear networks."""
+    infinity if it is of linear networks. The runs of an interval that was computed elsewhere are
+    not known."""
     if size == "linear":
         return inf
-    runs = [run for term in number.terms for run in runs_in(term.name)]
+    runs: list[Run] = []
+    if isinstance(number, Estimate):
+        for term in number.terms:
+            runs += runs_in(term.name)
     if not runs:
         return 0.0
     return distance(conditions(*runs), conditions(SOURCES.get(statement, USUAL)))

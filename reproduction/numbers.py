@@ -4,6 +4,7 @@ Most are of the package. Here are those that only the report needs. Accuracies a
 their differences points.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from cplab.deficits import Deficit, canonical_name
 from cplab.estimates import Estimate, Interval, estimate, seed_by_seed
 from cplab.gallery import gaussian_blur as gaussian_blur
 from cplab.gallery import random_labels as random_labels
-from cplab.labs import lab02, lab03, lab04_trace, lab07
+from cplab.lab.explorer_data import Point, Setting
+from cplab.labs import lab03, lab04_trace, lab07
 from cplab.labs.lab00 import own_images_right as own_images_right
 from cplab.labs.lab02 import half_by_images as half_by_images
 from cplab.labs.lab02b import longest_harmless_window
@@ -98,7 +100,7 @@ def in_clear_epochs(run: Run) -> Estimate:
     return 1 / taught * harm - ratio / taught / run.length * lost + ratio
 
 
-def longest_harmless(run: Run) -> Estimate:
+def longest_harmless(run: Run) -> Interval:
     """Epochs that a deficit from birth may last before its harm is a point."""
     harms = {}
     for shorter in q.every_length(run):
@@ -108,16 +110,31 @@ def longest_harmless(run: Run) -> Estimate:
     return with_farther_end(longest_harmless_window(harms), seeds)
 
 
-def clear_epochs_behind(run: Run) -> Estimate:
-    """The clear epochs by which a run is behind one without a deficit."""
-    return with_farther_end(lab02.clear_epochs_behind(run), q.harm(run).seeds)
+def clear_epochs_behind(run: Run) -> Interval:
+    """Harm in clear epochs: how many epochs before its end the control was already as good as a run
+    is in the end; 0 if the run is not behind. In this unit, windows at any age can be compared. The
+    ends of the interval come from those of the harm."""
+    setting = Setting(run, [run.deficit])
+    last = run.onset + run.recovery
+    points = setting.harm(Point(run.deficit, run.onset, run.length), run.recovery)
+
+    def delay(harm: float) -> float:
+        """The clear epochs that a harm of so many points stands for; NaN if no epoch does."""
+        if harm <= 0:
+            return 0
+        reached = setting.clear_epochs_to(run.onset, run.recovery, harm)
+        return math.nan if reached is None else last - reached
+
+    ends = (points.mean, points.mean - points.half, points.mean + points.half)
+    return with_farther_end(tuple(map(delay, ends)), q.harm(run).seeds)
 
 
-def with_farther_end(interval: tuple[float, ...], seeds: int) -> Estimate:
-    """An estimate from a number and the two ends of its interval: half is to the farther end."""
+def with_farther_end(interval: tuple[float, ...], seeds: int) -> Interval:
+    """A number with its interval, from the number and the interval's two ends: half is to the
+    farther end."""
     number, *ends = interval
     half = max(abs(number - end) for end in ends)
-    return Estimate(given=Interval(number, half, (seeds,), seeds - 1, {0: number}))
+    return Interval(number, half, (seeds,), seeds - 1, {0: number})
 
 
 @q.quantity

@@ -12,6 +12,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from cplab.errors import CplabError, one_of
+from cplab.labs.lab00b import treated
 from cplab.results import Result, find
 from cplab.results.store import archive, unflatten
 from cplab.runs import Run
@@ -151,11 +152,6 @@ def blurred_digits(dataset: str) -> Run:
 def blurred_photographs(length: int = 16) -> Run:
     """A run of three blocks that is blurred from birth."""
     return Run("blur", length=length, model="depth3", schedule="fixed", recovery=60)
-
-
-def treated(run: Run, treatment: str) -> Run:
-    """A run with a treatment from the end of its deficit on; an empty text means none."""
-    return run.replace(treatments=f"{treatment}@{run.end}" if treatment else "")
 
 
 def with_controls(blurred: Run, seed: int) -> list[Run | Experiment]:

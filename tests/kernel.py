@@ -40,9 +40,11 @@ def load_libraries():
     import torch  # noqa: F401
 
     from cplab import digits, lab, show  # noqa: F401
-    from cplab.data import is_here, practice, shared_images
+    from cplab.data import shared_images
+    from cplab.datasets import is_here
     from cplab.engine import workers
     from cplab.lab.explorer import packed_bokeh
+    from cplab.practice import practice
     from cplab.previews import few_images
 
     workers.Workers = here.Here

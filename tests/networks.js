@@ -6,7 +6,7 @@ let computing; // its arithmetic
 
 async function startEngine() {
   tools = engine();
-  computing = await tools.arithmetic(moduleBytes());
+  computing = await tools.loadArithmetic(moduleBytes());
 }
 
 // A network after an epoch in each of some orders of its images.
@@ -27,7 +27,7 @@ function chances(network, shape, image) {
 }
 
 function unitPictures(network) {
-  return [...tools.pictures(Float32Array.from(network), {width: 64})];
+  return [...tools.unitWeights(Float32Array.from(network), {width: 64})];
 }
 
 function detailShare(change, side) {
@@ -65,7 +65,7 @@ function testsOf(plans, counts, own) {
     const train = {epochs, images: Uint8Array.from(images), labels: Uint8Array.from(labels)};
     digits.own = {...own, train};
   }
-  return [...tools.lives(digits, plans, computing)].filter(Boolean).map(asLists);
+  return [...tools.train(digits, plans, computing)].filter(Boolean).map(asLists);
 }
 
 // The first `count` tests that training of a plan tells a screen. With a pause, training is held
@@ -75,12 +75,12 @@ function toldTests(plan, counts, count, pauses) {
   return new Promise((resolve) => {
     const told = {tests: []};
     const hold = async () => {
-      training.pause(true);
+      training.hold();
       await wait(200);
       told.before = told.tests.length;
       await wait(200);
       told.during = told.tests.length - told.before;
-      training.pause(false);
+      training.goOn();
     };
     const training = grow(randomDigits(counts), [plan], ({tests = []}) => {
       told.tests.push(...tests.map(asLists));

@@ -72,35 +72,17 @@ def test_the_second_call_finds_the_result(twice):
 TWO_RUNS = [Run("blur", 1, 1, 1, "ci"), Run("flip", 1, 1, 1, "ci")]
 
 
-class Swept(NamedTuple):
-    """The lines of a sweep of two deficits, with and without length, and their controls; and the
-    results of TWO_RUNS, which are among them."""
-
-    lines: list[str]
-    results: list[results.Result]
-
-
-@pytest.fixture(scope="module")
-def swept():
+def test_a_sweep_is_the_product_of_its_lists_with_their_controls():
+    """Of no length a deficit is neither blur nor flip. A line has the accuracy of its run."""
     words = "sweep --deficit blur flip --onset 1 --length 0 1 --controls --workers 1"
     lines = command(words, CI).out.splitlines()
-    return Swept(lines, [results.find(run) for run in TWO_RUNS])
-
-
-def test_a_sweep_is_the_product_of_its_lists_with_their_controls(swept):
-    """Of no length a deficit is neither blur nor flip."""
     blurred, flipped = TWO_RUNS
     controls = [blurred.equal_training(), blurred.without_window()]
     for run in (blurred, flipped, Run("none", 1, 0, 1, "ci"), *controls):
-        [line] = [line for line in swept.lines if run.key in line]
+        [line] = [line for line in lines if run.key in line]
         assert run.call() in line
-    assert len(swept.lines) == 4  # the clear run is the twin of both
-
-
-def test_each_line_of_a_sweep_has_its_accuracy(swept):
-    for result in swept.results:
-        [line] = [line for line in swept.lines if result.key in line]
-        assert f"{result.accuracy:.4f}" in line
+        assert f"{results.find(run).accuracy:.4f}" in line
+    assert len(lines) == 4  # the clear run is the twin of both
 
 
 # Signals ------------------------------------------------------------------------------------------
@@ -250,18 +232,14 @@ COMMANDS = ["run", "sweep", "lab", "site", "data fetch", "teach build"]
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_every_command_is_listed(words):
+def test_every_command_is_listed_and_has_examples_that_parse(words, capsys):
     name, *_ = words.split()
     assert re.search(rf"^ +{name} ", command().out, re.M)
-
-
-@pytest.mark.parametrize("words", COMMANDS)
-def test_every_command_has_examples_that_parse(words, capsys):
     with pytest.raises(SystemExit) as done:
         cli.main([*words.split(), "--help"])
     assert not done.value.code
     lines = capsys.readouterr().out.splitlines()
-    examples = [line for line in lines if line.startswith(f"cplab {words.split()[0]}")]
+    examples = [line for line in lines if line.startswith(f"cplab {name}")]
     assert examples
     for example in examples:
         cli.make_parser().parse_args(example.split()[1:])

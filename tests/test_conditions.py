@@ -42,10 +42,7 @@ def test_a_measurement_has_its_mean_over_seeds():
     each = [result.final("blurred")["clear"] for result in results]
     table = cplab.harm_table([clear], measure="blurred")
     assert table["blurred.clear"][0] == pytest.approx(np.mean(each))
-
-
-def test_a_measurement_that_no_seed_has_is_missing():
-    assert cplab.harm_table([BLURRED], measure="blurred").blurred.isna().all()
+    assert cplab.harm_table([BLURRED], measure="blurred").blurred.isna().all()  # no seed has it
 
 
 def test_seeds_of_a_run_are_one_condition():
@@ -61,10 +58,7 @@ def test_functions_of_ones_own_have_plain_names_and_a_column_for_their_digests()
     run = cplab.Run(deficit=halved, length=8)
     table = cplab.harm_table([run])
     assert (table.deficit[0], table.digest[0]) == ("halved", run.deficit)
-
-
-def test_images_of_ones_own_have_their_plain_name():
-    assert plain_name("pets@317b0f8b91e0") == "pets"
+    assert plain_name("pets@317b0f8b91e0") == "pets"  # images of one's own
 
 
 def test_a_treatment_of_ones_own_is_told_by_its_words():

@@ -11,11 +11,11 @@ import pytest
 import torch
 from conftest import digits, forget_lookups, one_line
 from PIL import Image
-from torchvision import datasets, transforms
 
 import cplab
-from cplab import data
+from cplab import data, datasets
 from cplab.digits import draw
+from cplab.practice import practice
 from cplab.specs.profiles import PROFILES
 from reproduction import shipping
 
@@ -34,12 +34,20 @@ def fill(folder, value):
 
 def pixels_of_mnist():
     """The values that its pixels have."""
-    arrays, _ = data.load_arrays("mnist")
-    return {*arrays["train_x"].flat}
+    arrays, _ = datasets.load_arrays("mnist")
+    return {*arrays.train_x.flat}
 
 
 @pytest.fixture
-def downloads(monkeypatch):
+def torchvision():
+    """Loaded where it is used alone: it loads torch's compiler, for two seconds."""
+    import torchvision
+
+    return torchvision
+
+
+@pytest.fixture
+def downloads(torchvision, monkeypatch):
     """What is downloaded by torchvision, a stand-in that has the small digits as MNIST."""
     done = []
 
@@ -48,8 +56,8 @@ def downloads(monkeypatch):
         done.append(half)
         return SimpleNamespace(data=digits()[f"{half}_x"], targets=digits()[f"{half}_y"])
 
-    monkeypatch.setattr(datasets, "MNIST", mnist)
-    monkeypatch.setattr(data, "ROOTS", ())
+    monkeypatch.setattr(torchvision.datasets, "MNIST", mnist)
+    monkeypatch.setattr(datasets, "ROOTS", ())
     return done
 
 
@@ -63,43 +71,28 @@ def data_folder(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.usefixtures("downloads", "data_folder")
-def test_a_set_is_not_here_before_it_is_fetched():
-    assert not data.is_here("mnist")
-    data.load_arrays("mnist")
-    assert data.is_here("mnist")
-
-
-def test_a_set_is_fetched_once_by_all_who_want_it(downloads):
+def test_a_set_is_fetched_once_by_all_who_want_it_and_its_size_is_said(downloads, capsys):
+    assert not datasets.is_here("mnist")
     with ThreadPoolExecutor(3) as pool:
-        loads = [pool.submit(data.load_arrays, "mnist") for _ in range(3)]
+        loads = [pool.submit(datasets.load_arrays, "mnist") for _ in range(3)]
     copies = [load.result()[1] for load in loads]
     assert copies == 3 * ["mnist-original"]
     assert downloads == ["train", "test"]
-
-
-@pytest.mark.usefixtures("downloads")
-def test_the_size_of_a_download_is_printed(capsys):
-    data.load_arrays("mnist")
+    assert datasets.is_here("mnist")
+    assert datasets.is_here("practice-part2")
     assert "12 MB" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("data_folder")
-def test_the_cache_has_a_set_that_the_named_folder_lacks(own_cache):
-    fill(own_cache / "data", 2)
-    assert pixels_of_mnist() == {2}
 
 
 def test_the_named_folder_goes_before_the_cache(own_cache, data_folder):
     fill(own_cache / "data", 2)
+    assert pixels_of_mnist() == {2}
     fill(data_folder, 1)
     assert pixels_of_mnist() == {1}
 
 
-@pytest.mark.usefixtures("own_cache")
 def test_a_named_folder_that_is_nowhere_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "nowhere"))
-    one_line(lambda: data.load_arrays("mnist"), "CPLAB_DATA", "directory")
+    one_line(lambda: datasets.load_arrays("mnist"), "CPLAB_DATA", "directory")
 
 
 TORCHVISION = {
@@ -110,9 +103,7 @@ TORCHVISION = {
 }
 
 
-@pytest.fixture
-def left_by_torchvision(tmp_path, monkeypatch):
-    """The small digits in $CPLAB_DATA, as torchvision leaves MNIST; nothing can be downloaded."""
+def test_files_that_torchvision_left_are_read_without_a_download(tmp_path, monkeypatch):
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path))
     monkeypatch.delattr(urllib.request, "urlopen")
     folder = tmp_path / "MNIST/raw"
@@ -120,19 +111,11 @@ def left_by_torchvision(tmp_path, monkeypatch):
     for name, array in digits().items():
         head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
         (folder / TORCHVISION[name]).write_bytes(head + array.astype("u1").tobytes())
-
-
-@pytest.mark.usefixtures("left_by_torchvision")
-def test_files_that_torchvision_left_are_a_set_that_is_here():
-    assert data.is_here("mnist")
-
-
-@pytest.mark.usefixtures("left_by_torchvision")
-def test_files_that_torchvision_left_are_read_without_a_download():
-    arrays, copy = data.load_arrays("mnist")
+    assert datasets.is_here("mnist")
+    arrays, copy = datasets.load_arrays("mnist")
     assert copy == "mnist-original"
     for name, expected in digits().items():
-        assert np.array_equal(arrays[name], expected)
+        assert np.array_equal(getattr(arrays, name), expected)
 
 
 # What fails ---------------------------------------------------------------------------------------
@@ -149,7 +132,7 @@ def test_a_full_disk_leaves_no_part_of_a_set(monkeypatch, own_cache):
         raise OSError("No space left")
 
     monkeypatch.setattr(np, "savez", break_off)
-    one_line(lambda: data.load_arrays("mnist"), "No space left")
+    one_line(lambda: datasets.load_arrays("mnist"), "No space left")
     assert nothing_half_done(own_cache)
 
 
@@ -157,7 +140,7 @@ def test_a_download_that_fails_says_why_and_ways_out(monkeypatch, own_cache):
     why = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer"
     unreachable = urllib.error.URLError(why)
     monkeypatch.setattr(urllib.request, "urlopen", Mock(side_effect=unreachable))
-    monkeypatch.setattr(data, "ROOTS", ())
+    monkeypatch.setattr(datasets, "ROOTS", ())
     ways_out = (why, "$SSL_CERT_FILE", "cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")
     one_line(lambda: data.images("cifar10", "ci"), *ways_out)
     assert nothing_half_done(own_cache)
@@ -194,28 +177,18 @@ def half_of_digits(half, labels):
     return arrays[f"{half}_x"], labels
 
 
-@pytest.fixture(scope="module")
-def uneven(elsewhere):
+@pytest.fixture
+def uneven():
     """The images of a profile of a set that is sorted by class, of which one is rare."""
-
-    def take():
-        train = half_of_digits("train", np.repeat(np.arange(4), [400, 400, 40, 400]))
-        test = half_of_digits("test", np.repeat(np.arange(4), [200, 200, 10, 200]))
-        return data.images(data.images_from(train, test), "ci")
-
-    return elsewhere(take)[0]
+    train = half_of_digits("train", np.repeat(np.arange(4), [400, 400, 40, 400]))
+    test = half_of_digits("test", np.repeat(np.arange(4), [200, 200, 10, 200]))
+    return data.images(cplab.images_from(train, test), "ci")
 
 
-@pytest.mark.parametrize(
-    ("half", "counts"), [("train", [40, 157, 157, 158]), ("test", [10, 82, 82, 82])]
-)
-def test_a_profiles_images_are_drawn_evenly_from_all_classes(half, counts, uneven):
-    labels = getattr(uneven, f"{half}_y")
-    assert sorted(torch.bincount(labels).tolist()) == counts
-
-
-def test_the_first_images_of_a_profile_have_all_classes(uneven):
-    """So that a measurement of some has them, too."""
+def test_a_profiles_images_are_drawn_evenly_from_all_classes(uneven):
+    """The first ones too, so that a measurement of some has all classes."""
+    assert sorted(torch.bincount(uneven.train_y).tolist()) == [40, 157, 157, 158]
+    assert sorted(torch.bincount(uneven.test_y).tolist()) == [10, 82, 82, 82]
     assert {*uneven.train_y[:4].tolist()} == {0, 1, 2, 3}
 
 
@@ -229,12 +202,12 @@ def colours(count=600, classes=14):
 @pytest.fixture
 def letters():
     """The name of a user's images."""
-    return data.images_from(colours(), colours(), name="letters")
+    return cplab.images_from(colours(), colours(), name="letters")
 
 
 def test_other_images_of_the_same_name_are_another_set(letters):
     x, y = colours()
-    other = data.images_from((x + 1, y), (x, y), name="letters")
+    other = cplab.images_from((x + 1, y), (x, y), name="letters")
     assert other.partition("@")[0] == letters.partition("@")[0] == "letters"
     assert other != letters
 
@@ -250,7 +223,7 @@ def train_on(dataset, profile="ci"):
 
 @pytest.mark.parametrize("name", ["My letters", "图片", "9 Äpfel"])
 def test_a_run_trains_on_a_users_images_whatever_they_are_called(name):
-    dataset = data.images_from(colours(), colours(), name=name)
+    dataset = cplab.images_from(colours(), colours(), name=name)
     result = train_on(dataset)
     assert (result.spec.dataset, result.copy) == (dataset, dataset)
     assert cplab.find(result.spec).accuracy == result.accuracy > 0
@@ -258,7 +231,7 @@ def test_a_run_trains_on_a_users_images_whatever_they_are_called(name):
 
 @pytest.mark.parametrize("profile", ["ci", "tiny"])  # all seeds share images, or each draws its own
 def test_a_profile_takes_as_many_images_as_there_are(profile):
-    few = data.images_from(colours(20, 4), colours(20, 4))
+    few = cplab.images_from(colours(20, 4), colours(20, 4))
     assert train_on(few, profile).accuracy > 0
 
 
@@ -281,13 +254,7 @@ FORMS = {
 
 
 def of_pair(x, y=LABELS):
-    return data.images_from((x, y), (x, y), name="own")
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_images_of_another_form_are_the_same_set(form):
-    other, usual = FORMS[form]
-    assert of_pair(other) == of_pair(usual)
+    return cplab.images_from((x, y), (x, y), name="own")
 
 
 LABEL_FORMS = {
@@ -297,40 +264,38 @@ LABEL_FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", LABEL_FORMS)
-def test_labels_of_another_form_are_the_same_set(form):
-    assert of_pair(GREY, LABEL_FORMS[form]) == of_pair(GREY)
+def test_images_and_labels_of_another_form_are_the_same_set():
+    for form, (other, usual) in FORMS.items():
+        assert of_pair(other) == of_pair(usual), form
+    for form, labels in LABEL_FORMS.items():
+        assert of_pair(GREY, labels) == of_pair(GREY), form
 
 
 @pytest.fixture
 def pets(tmp_path):
     """A folder of pictures for each of two classes: the second colour tells the class."""
     for label, kind in enumerate(("cat", "dog")):
-        (tmp_path / kind).mkdir()
+        folder = tmp_path / "pets" / kind
+        folder.mkdir(parents=True)
         for number in range(5):
             picture = Image.new("RGB", (40, 50), (5 * number, 200 * label, 50))
-            picture.save(tmp_path / kind / f"{number}.png")
-    return tmp_path
+            picture.save(folder / f"{number}.png")
+    return folder.parent
 
 
-SQUARE = [transforms.Resize(32), transforms.CenterCrop(32)]
-
-
-@pytest.mark.parametrize("last", [[], [transforms.ToTensor()]], ids=["pictures", "tensors"])
-def test_a_folder_of_pictures_is_read_by_torchvision(pets, last):
-    half = datasets.ImageFolder(pets, transforms.Compose(SQUARE + last))
-    arrays, _ = data.load_arrays(data.images_from(half, half))
-    for part in ("train", "test"):
-        assert arrays[f"{part}_x"].shape == (10, 32, 32, 3)
-        assert arrays[f"{part}_y"].tolist() == [0] * 5 + [1] * 5
-        assert arrays[f"{part}_x"][:, 0, 0, 1].tolist() == [0] * 5 + [200] * 5
-
-
-def test_a_part_of_a_data_set_is_a_half(pets):
-    pictures = datasets.ImageFolder(pets, transforms.Compose(SQUARE))
-    train, test = torch.utils.data.random_split(pictures, [8, 2])
-    arrays, _ = data.load_arrays(data.images_from(train, test))
-    assert (len(arrays["train_y"]), len(arrays["test_y"])) == (8, 2)
+def test_folders_of_pictures_and_parts_of_them_are_read_by_torchvision(pets, torchvision):
+    square = [torchvision.transforms.Resize(32), torchvision.transforms.CenterCrop(32)]
+    for last in ([], [torchvision.transforms.ToTensor()]):
+        transform = torchvision.transforms.Compose(square + last)
+        half = torchvision.datasets.ImageFolder(pets, transform)
+        arrays, _ = datasets.load_arrays(cplab.images_from(half, half))
+        for x, y in ((arrays.train_x, arrays.train_y), (arrays.test_x, arrays.test_y)):
+            assert x.shape == (10, 32, 32, 3)
+            assert y.tolist() == [0] * 5 + [1] * 5
+            assert x[:, 0, 0, 1].tolist() == [0] * 5 + [200] * 5
+    train, test = torch.utils.data.random_split(half, [8, 2])
+    arrays, _ = datasets.load_arrays(cplab.images_from(train, test))
+    assert (len(arrays.train_y), len(arrays.test_y)) == (8, 2)
 
 
 REFUSED = {
@@ -341,14 +306,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("form", REFUSED)
-def test_what_are_no_images_is_refused(form):
-    x, y, *words = REFUSED[form]
-    one_line(lambda: of_pair(x, y), *words)
-
-
-def test_a_folder_s_name_is_refused_with_what_reads_it(pets):
-    one_line(lambda: data.images_from(pets, pets), "ImageFolder")
+def test_what_are_no_images_is_refused_with_a_remedy(pets):
+    for x, y, *words in REFUSED.values():
+        one_line(lambda x=x, y=y: of_pair(x, y), *words)
+    one_line(lambda: cplab.images_from(pets, pets), "ImageFolder")
 
 
 # What a profile makes of them ---------------------------------------------------------------------
@@ -375,7 +336,7 @@ def test_small_images_are_padded_with_zeros_to_32_pixels(profile):
 
 
 def test_images_are_shrunk_to_the_means_of_blocks(profile):
-    whole = data.practice()["test_x"][: PROFILES[profile].test_images]
+    whole = practice().test_x[: PROFILES[profile].test_images]
     images = data.images("practice", profile)
     assert np.array_equal(images.test_x, shrunk(whole, PROFILES[profile].size))
 
@@ -389,21 +350,13 @@ def test_images_are_normalised_by_the_pixels_of_training(profile):
     assert np.allclose(normal.permute(0, 2, 3, 1), expected, atol=1e-3)
 
 
-def test_parts_of_a_set_follow_each_other():
-    labels = torch.as_tensor(data.practice()["train_y"]).long()
+def test_parts_of_a_set_follow_each_other_and_are_tested_alike():
+    labels = torch.as_tensor(practice().train_y).long()
     first = data.images("practice", "ci")
     second = data.images("practice-part2", "ci")
     assert torch.equal(first.train_y, labels[:512])
     assert torch.equal(second.train_y, labels[512:1024])
-
-
-def test_parts_of_a_set_are_tested_alike():
-    first = data.images("practice", "ci")
-    second = data.images("practice-part2", "ci")
     assert torch.equal(first.test_x, second.test_x)
-
-
-def test_a_part_beyond_the_end_of_a_set_is_refused():
     one_line(lambda: data.images("practice-part9", "paper"), "take an earlier part")
 
 
@@ -417,41 +370,17 @@ def test_changing_one_copy_of_the_images_changes_no_other():
 # Drawn digits -------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def drawn():
-    """All images of the set, uint8 (N, 12, 12), those for training first."""
-    arrays, _ = data.load_arrays("drawn")
-    return np.concatenate([arrays["train_x"], arrays["test_x"]])
-
-
-def test_the_drawn_set_begins_with_the_first_digits_that_are_drawn(drawn):
+def test_drawn_digits_are_all_different_and_begin_with_the_first_that_are_drawn():
+    arrays, _ = datasets.load_arrays("drawn")
+    drawn = np.concatenate([arrays.train_x, arrays.test_x])
     first, *_ = draw(99, "train")
     assert np.array_equal(drawn[:99], first)
-
-
-def test_drawn_digits_are_all_different(drawn):
     assert len({image.tobytes() for image in drawn}) == len(drawn)
 
 
-@pytest.fixture
-def two_seeds():
-    """The drawn digits of seeds 0 and 1."""
-    return [data.own_images("drawn", "tiny", seed, 300) for seed in (0, 1)]
-
-
-def test_a_seed_has_as_many_images_as_it_asks_for(two_seeds):
-    assert two_seeds[0].train_x.shape == (300, 12, 12, 1)
-
-
-def test_each_seed_trains_on_its_own_images(two_seeds):
-    first, second = two_seeds
+def test_each_seed_trains_on_drawn_digits_of_its_own_and_all_are_tested_on_the_same():
+    first, second = (data.images_of_seed("drawn", "tiny", seed, 300) for seed in (0, 1))
+    assert first.train_x.shape == (300, 12, 12, 1)
     assert not torch.equal(first.train_x, second.train_x)
-
-
-def test_all_seeds_are_tested_on_the_same_images(two_seeds):
-    first, second = two_seeds
     assert torch.equal(first.test_x, second.test_x)
-
-
-def test_more_images_than_there_are_for_a_seed_are_refused():
-    one_line(lambda: data.own_images("drawn", "tiny", 0, 10_000), "6000", "10000")
+    one_line(lambda: data.images_of_seed("drawn", "tiny", 0, 10_000), "6000", "10000")

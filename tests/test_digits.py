@@ -1,7 +1,6 @@
 """Drawn digits are data: the same pixels whatever is installed."""
 
 import hashlib
-import shutil
 
 import matplotlib
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from conftest import one_line
 from PIL import Image
 
-from cplab import data, digits
+from cplab import datasets, digits, practice
 
 SHA256 = {
     "train_x": "a9d62c74c8ce7358fe95456bff9e674aec0fa5ec6a96774e54036abafa90c4e6",
@@ -31,28 +30,25 @@ def drawn_anew(monkeypatch):
     digits.masks.cache_clear()
 
 
-@pytest.mark.parametrize("part", SHA256)
-def test_drawn_digits_are_those_on_which_shipped_results_rest(part):
-    assert hashlib.sha256(digits.drawn()[part].tobytes()).hexdigest() == SHA256[part]
+def test_computed_sets_are_those_on_which_shipped_results_rest():
+    for part, digest in SHA256.items():
+        assert hashlib.sha256(getattr(digits.drawn(), part).tobytes()).hexdigest() == digest
+    digest = hashlib.sha256(practice.practice().test_x.tobytes()).hexdigest()
+    assert digest.startswith("df0ff2c19c2b23d8")
+    for name in ("drawn", "practice"):
+        assert datasets.load_arrays(name)[1] == name  # the copy that the results name
 
 
 def test_drawn_digits_need_no_font(drawn_anew, monkeypatch, tmp_path):
     monkeypatch.setattr(matplotlib, "get_data_path", lambda: str(tmp_path))
-    assert np.array_equal(drawn_anew()["train_x"], digits.drawn()["train_x"])
+    assert np.array_equal(drawn_anew().train_x, digits.drawn().train_x)
 
 
-def test_the_picture_shows_ten_digits_in_each_of_21_typefaces():
-    assert digits.masks().shape == (21, 10, digits.MASK, digits.MASK)
-
-
-def test_no_digit_touches_the_edge_of_its_mask():
+def test_each_digit_is_as_long_as_all_others_and_touches_no_edge():
     masks = digits.masks()
+    assert masks.shape == (21, 10, digits.MASK, digits.MASK)  # typefaces and digits
     assert not masks[..., [0, -1], :].any()
     assert not masks[..., [0, -1]].any()
-
-
-def test_the_longer_side_of_each_digit_is_as_long_as_all_others():
-    masks = digits.masks()
     high = masks.any(3).sum(2)  # rows with ink, of each digit
     wide = masks.any(2).sum(2)
     assert np.abs(np.maximum(high, wide) - digits.INK).max() <= 1
@@ -66,30 +62,19 @@ def test_a_picture_with_another_point_is_refused(drawn_anew, monkeypatch, tmp_pa
     one_line(drawn_anew, "digits.png", "install cplab again")
 
 
-@pytest.mark.parametrize("length", [0, 1000])
-def test_a_picture_that_was_cut_off_is_refused(length, drawn_anew, monkeypatch, tmp_path):
+def test_a_picture_that_was_cut_off_is_refused(drawn_anew, monkeypatch, tmp_path):
     copy = tmp_path / "digits.png"
-    shutil.copy(digits.SHEET, copy)
-    copy.write_bytes(copy.read_bytes()[:length])
+    copy.write_bytes(digits.SHEET.read_bytes()[:1000])
     monkeypatch.setattr(digits, "SHEET", copy)
     one_line(drawn_anew, "digits.png", "install cplab again")
 
 
 def test_a_set_that_this_machine_computes_otherwise_is_another_copy(monkeypatch):
-    other = {name: array.copy() for name, array in digits.drawn().items()}
-    other["train_x"][0, 0, 0] ^= 1
-    monkeypatch.setitem(data.COMPUTED, "drawn", lambda: other)
-    data.computed.cache_clear()
-    copy = data.load_arrays("drawn")[1]
-    data.computed.cache_clear()
+    usual = digits.drawn()
+    other = usual._replace(train_x=usual.train_x.copy())
+    other.train_x[0, 0, 0] ^= 1
+    monkeypatch.setitem(datasets.COMPUTED, "drawn", lambda: other)
+    datasets.compute.cache_clear()
+    copy = datasets.load_arrays("drawn")[1]
+    datasets.compute.cache_clear()
     assert copy.startswith("drawn-")
-
-
-@pytest.mark.parametrize("name", ["drawn", "practice"])
-def test_a_computed_set_is_the_copy_that_shipped_results_name(name):
-    assert data.load_arrays(name)[1] == name
-
-
-def test_the_practice_set_is_that_on_which_shipped_results_rest():
-    digest = hashlib.sha256(data.practice()["test_x"].tobytes()).hexdigest()
-    assert digest.startswith("df0ff2c19c2b23d8")

@@ -1,13 +1,11 @@
-"""Somebody else's executor, such as Dask's, processes that are killed, and GPUs that are shared."""
+"""Somebody else's executor, such as Dask's, and processes that are killed."""
 
-import atexit
 import multiprocessing
 import os
 import random
 import signal
 import warnings
 from multiprocessing import forkserver
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -15,8 +13,8 @@ from conftest import FRAGILE, a_run, cell, four_seeds, grown, one_line, outcome,
 
 import cplab
 from cplab.engine import sweep
-from cplab.engine.gpu import cards
 from cplab.errors import CplabError
+from cplab.results import Request, Result
 from cplab.runs import Run
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -59,8 +57,10 @@ class Killing:
         self.epochs = []  # (seed, epoch, seconds)
         self.is_done = False
 
-    def __call__(self, run, row):
-        self.epochs.append((run.seed, row["epoch"], row["seconds"]))
+    def __call__(self, request, news):
+        for run, row in news:
+            if not isinstance(row, Result):
+                self.epochs.append((run.seed, row["epoch"], row["seconds"]))
         reached = {(seed, epoch) for seed, epoch, _ in self.epochs}
         if not self.is_done and {(0, 5), (1, 5)} <= reached:
             self.is_done = True
@@ -98,8 +98,8 @@ def with_dask(elsewhere, tmp_path_factory):
             executor = client.get_executor(pure=False)
             fault = sweep_with_a_fault(executor, "tiny")
             killing = Killing(client)
-            collected = cplab.results.collect(TWO, executor=executor, device="cpu", report=killing)
-            results = dict(collected)
+            request = Request(TWO, executor=executor, device="cpu").listen(killing)
+            results = dict(request.train())
         assert killing.is_done
         return WithDask(fault, killing.epochs, results)
 
@@ -135,10 +135,12 @@ def collect(environment, runs, pipe):
     """Sweep, and tell of each epoch, of each result, and at the end None."""
     os.environ |= environment
 
-    def report(*row):
-        pipe.send("epoch")
+    def report(request, news):
+        for _, row in news:
+            if not isinstance(row, Result):
+                pipe.send("epoch")
 
-    for run, result in cplab.results.collect(runs, workers=1, device="cpu", report=report):
+    for run, result in Request(runs, workers=1, device="cpu").listen(report).train():
         pipe.send((run.key, result.seconds))
     pipe.send(None)
 
@@ -183,25 +185,3 @@ def swept_in_the_end(small_mnist, nothing_shipped):
 @pytest.mark.usefixtures("swept_in_the_end")
 def test_a_sweep_that_was_killed_ends_as_an_undisturbed_one():
     assert {run: outcome(cplab.find(run)) for run in TREE} == grown(TREE)
-
-
-MPS = """#!/bin/sh
-if [ "$1" = -d ]; then echo began > "$CUDA_MPS_PIPE_DIRECTORY/log"; else cat >> "$MPS_LOG"; fi
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
-def test_workers_of_a_gpu_share_it_where_its_service_starts(monkeypatch, tmp_path):
-    """The service is a stand-in that writes down what it is told."""
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setenv("MPS_LOG", str(tmp_path / "orders"))
-    control = tmp_path / cards.SERVICE
-    control.write_text(MPS)
-    control.chmod(0o755)
-    ends = []
-    monkeypatch.setattr(atexit, "register", lambda *given, **options: ends.append((given, options)))
-    environment = cards.environment.__wrapped__()
-    assert Path(environment["CUDA_MPS_PIPE_DIRECTORY"], "log").read_text() == "began\n"
-    for (end, *given), options in reversed(ends):
-        end(*given, **options)
-    assert (tmp_path / "orders").read_text() == f"start_server -uid {os.getuid()}\nquit\n"

@@ -10,7 +10,7 @@ import pytest
 from conftest import IMAGES, ROOT, one_line
 
 import cplab
-from cplab import Run, data, lab, teach
+from cplab import Run, datasets, lab, teach
 from cplab.errors import CplabError
 from cplab.estimates import Estimate, estimate
 from cplab.lab import checks
@@ -114,7 +114,7 @@ def solved(request):
     dataset = OF_IMAGES.get(key)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CPLAB_DATA", str(IMAGES))
-        if dataset and not data.is_here(dataset):
+        if dataset and not datasets.is_here(dataset):
             pytest.skip(f"cplab data fetch {dataset}: practice images make no mistake plain")
         exercise = checks.find_exercise(key)
         answer = exercise.answer()

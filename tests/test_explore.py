@@ -62,14 +62,10 @@ def test_seeds_that_lie_far_apart_are_not_called_level():
         assert "level" not in said
 
 
-@pytest.mark.parametrize("words", ["head", "brief", "tag"])
-def test_words_say_what_the_interval_says(words, ends):
+def test_words_and_the_number_at_the_curve_say_what_the_interval_says(ends):
     for end in ends:
-        assert side_of(*end["harm"]) in end[words]
-
-
-def test_the_number_at_the_curve_is_the_harm(ends):
-    for end in ends:
+        for words in ("head", "brief", "tag"):
+            assert side_of(*end["harm"]) in end[words]
         harm, _ = end["harm"]
         if number := re.match(r"[0-9.]+", end["tag"]):
             assert float(number[0]) == pytest.approx(abs(harm), abs=0.051)
@@ -89,14 +85,11 @@ def test_harm_and_the_headline_agree_for_any_recovery(setting, data):
         assert f"{abs(harm.mean):.1f} ± {harm.half:.1f}" in headline(point, harm)
 
 
-def test_any_recovery_can_be_chosen():
+def test_any_recovery_of_an_epoch_at_least_can_be_chosen():
     explorer = cplab.Explorer()
     explorer.choose(recovery=23)
     assert explorer.words == cplab.Explorer(recovery=23).words
-
-
-def test_a_recovery_has_an_epoch_at_least():
-    one_line(lambda: cplab.Explorer().choose(recovery=0), "recovery 0")
+    one_line(lambda: explorer.choose(recovery=0), "recovery 0")
 
 
 def test_a_seed_is_one_of_those_that_count():
@@ -168,12 +161,13 @@ def trained(elsewhere):
     return Trained(explorer, one, three, curves, accuracies, folder)
 
 
-def test_one_seed_has_no_interval(trained):
+def test_three_seeds_have_an_interval_and_one_has_none(trained):
+    """The page is told its half."""
     assert "1 seed: no interval" in trained.one
-
-
-def test_three_seeds_have_an_interval(trained):
     assert "3 seeds" in trained.three
+    content = json.loads(trained.explorer.link.content)
+    _, half = content["points"]["blur,2,2"]["at"]["3"]["harm"]
+    assert half > 0
 
 
 def test_lines_grow_while_networks_train(trained):
@@ -186,26 +180,12 @@ def test_lines_end_as_the_results_do(trained):
         assert line == pytest.approx(accuracy)
 
 
-@pytest.fixture
-def trained_elsewhere(trained, monkeypatch, nothing_shipped):
-    """The explorer after a fourth seed was trained by `sweep`, and one that counts nowhere."""
+def test_a_seed_that_was_trained_elsewhere_counts(trained, monkeypatch, nothing_shipped):
+    """In the harm, and when an explorer is opened; one that counts nowhere does not."""
     monkeypatch.setenv("CPLAB_CACHE", str(trained.folder))
+    run = trained.explorer.run
     for seed in (40, 100):
-        run = replace(trained.explorer.run, seed=seed)
-        results.sweep([run, run.without_window()], progress=False)
-    return trained.explorer
-
-
-def test_a_seed_that_was_trained_elsewhere_counts_in_the_harm(trained_elsewhere):
-    assert quantities.harm(trained_elsewhere.run).counts == (4,)
-
-
-@pytest.mark.usefixtures("trained_elsewhere")
-def test_a_seed_that_was_trained_elsewhere_counts_when_an_explorer_is_opened():
+        of_seed = replace(run, seed=seed)
+        results.sweep([of_seed, of_seed.without_window()], progress=False)
+    assert quantities.harm(run).counts == (4,)
     assert "4 seeds" in open_explorer().words
-
-
-def test_the_page_is_told_the_half_of_the_interval(trained):
-    content = json.loads(trained.explorer.link.content)
-    _, half = content["points"]["blur,2,2"]["at"]["3"]["harm"]
-    assert half > 0

@@ -11,7 +11,6 @@ import cplab
 from cplab import models
 from cplab.errors import Failed
 from cplab.measure import MEASUREMENTS
-from cplab.runs import Run
 from cplab.specs.digest import Reading
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -112,25 +111,6 @@ def test_an_error_in_every_run_is_reported_once_with_a_count():
     runs = four_seeds(cell(text)["fragile"])
     one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), "fragile fails", "3 more")
     assert seeds_kept(runs) == []
-
-
-BRIEF = [Run("mosaic", 0, 1, recovery=1, profile="tiny", seed=seed) for seed in (501, 502)]
-
-
-def fail(run, row):
-    raise ValueError("no such plot")
-
-
-def test_a_failing_report_is_named_once():
-    with pytest.warns(UserWarning, match="no such plot") as said:
-        cplab.sweep(BRIEF, progress=False, workers=1, report=fail)
-    assert len(said) == 1
-
-
-@pytest.mark.filterwarnings("ignore:.*no such plot")
-def test_runs_whose_report_fails_are_trained():
-    results = cplab.sweep(BRIEF, progress=False, workers=1, report=fail)
-    assert results == [cplab.find(run) for run in BRIEF]
 
 
 def test_a_program_without_a_console_trains(monkeypatch):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from conftest import bilinear
 from scipy.ndimage import gaussian_filter
-from torchvision.transforms.v2 import functional as vision
 
 from cplab import deficits, gallery
 from cplab.deficits import apply_deficit, find_deficit
@@ -38,8 +38,8 @@ def gaussian(x):
 
 
 def what_blur_removes(x):
-    small = vision.resize(torch.tensor(x), [4, 4], antialias=True)
-    return x - vision.resize(small, [16, 16], antialias=True).numpy()
+    small = bilinear(x, 4, 4)
+    return x - bilinear(small, 16, 16).numpy()
 
 
 ORACLES = {
@@ -48,20 +48,14 @@ ORACLES = {
     gallery.contrast: with_a_quarter_of_the_contrast,
     gallery.gaussian_blur: gaussian,
     gallery.high_pass: what_blur_removes,
-    gallery.rotate: lambda x: np.rot90(x, 1, (2, 3)),
     gallery.mirror: lambda x: x[..., ::-1],
 }
 
 
 @pytest.mark.parametrize("deficit", ORACLES, ids=lambda f: f.__name__)
-def test_images_are_what_another_library_makes_of_them(deficit, pictures):
-    seen, _ = apply_deficit(pictures, LABELS, deficit)
+def test_images_are_what_another_library_makes_of_them_and_labels_stay(deficit, pictures):
+    seen, labels = apply_deficit(pictures, LABELS, deficit)
     assert np.allclose(seen, ORACLES[deficit](pictures.numpy()), atol=1e-5)
-
-
-@pytest.mark.parametrize("deficit", ORACLES, ids=lambda f: f.__name__)
-def test_labels_stay_where_only_images_change(deficit, pictures):
-    _, labels = apply_deficit(pictures, LABELS, deficit)
     assert torch.equal(labels, LABELS)
 
 

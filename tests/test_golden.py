@@ -19,6 +19,7 @@ import os
 import re
 import sys
 import tempfile
+from importlib import import_module
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,7 +28,6 @@ from conftest import ROOT  # which sets how processors compute, for this program
 
 import cplab
 from cplab import Run, quantities, results
-from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.results import store
 from reproduction.studies import load_for
 
@@ -136,12 +136,17 @@ LIVES = {
     "two windows": Run(profile="ci", windows=(("blur", 1, 1), ("flip", 2, 1)), seed=1),
     "treated": Run("blur", 0, 2, profile="ci", treatments="renorm@2"),
     "two eyes": Run("blank:left", 1, 2, profile="ci", model="eyes-4"),
-    "pruned": prune_weights.spec(
-        "ci", "fisher", 0.5, "blur", 2, recovery=2, training=3, retraining=1
-    ),
-    "kernels": prune_kernels.spec("ci"),
 }
 TRACED = ("blur", "labels, ResNet")
+
+
+def experiments():
+    """Calls of labs' experiments, each a line of golden/experiments.json, by name."""
+    calls = {}
+    for name, call in frozen("experiments").items():
+        module = import_module(f"cplab.labs.{call['module']}")
+        calls[name] = getattr(module, call["function"]).spec(**call["arguments"])
+    return calls
 
 
 def halved(x, y):
@@ -150,7 +155,7 @@ def halved(x, y):
 
 TINY = Run("mosaic", 0, 6, 4, profile="tiny", images=50)
 BRANCH = Run("blur", 1, 2, profile="ci")
-TOGETHER = {name: [life] for name, life in LIVES.items()} | {
+TOGETHER = {name: [life] for name, life in (LIVES | experiments()).items()} | {
     "a stack": [TINY.with_seed(seed) for seed in range(3)],
     "two branches": [BRANCH, BRANCH.replace(length=3)],
     "branches of a stack": [

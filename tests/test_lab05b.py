@@ -11,7 +11,6 @@ from conftest import lively, one_line
 import cplab
 from cplab import models, quantities
 from cplab.lab import missing
-from cplab.labs import lab05b
 from cplab.labs import lab05b_nets as nets
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights, train_split
 from cplab.runs.tasks import Classification
@@ -29,10 +28,6 @@ UPSIDE_DOWN = prune_weights.spec(deficit="flip", length=8)
     [
         (lambda: prune_weights(density=0.5), "not allowed with metric none"),
         (lambda: prune_weights.spec("tiny"), "profile tiny trains seeds as one"),
-        (lambda: lab05b.in_first(prune_kernels.spec(), 27), "27 kernels are not what this pruning"),
-        (lambda: lab05b.accuracy_at_moment(prune_kernels.spec(), 1.5), "1.5 kernels are not"),
-        (lambda: lab05b.above(prune_kernels.spec(), "all", "ratio"), "'all' kernels are not"),
-        (lambda: lab05b.accuracy_at_moment(prune_weights.spec(), "late"), "moment 'late'"),
         (lambda: cplab.run(UPSIDE_DOWN), "prune_weights is a table"),
     ],
 )
@@ -114,9 +109,10 @@ def lives(elsewhere):
     test = Classification.test
 
     def look(task, net, images):
+        row = test(task, net, images)
         layers = nets.ranked_layers(net).values()
         tested.append(torch.cat([layer.weight.flatten() for layer in layers]).detach())
-        return test(task, net, images)
+        return row
 
     epochs = {"training": 1, "retraining": 1, "length": 1, "recovery": 1}
     with pytest.MonkeyPatch.context() as patch:

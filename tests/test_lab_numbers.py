@@ -175,7 +175,7 @@ def drawings(elsewhere):
         return lab05.show.figure()
 
     def search_live():
-        job = lab05.grow_and_prune("practice", fastest=12.8)
+        job = lab05.grow_and_prune("practice")
         job.choose(gamma="12.8 %", peak="90 %")
         chosen = drawn[-1]
         job.press()
@@ -185,6 +185,7 @@ def drawings(elsewhere):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lab05, "Throttle", lambda draw, seconds: Throttle(draw, seconds=0))
         patch.setattr(lab05, "draw_search", draw)
+        patch.setattr(lab05, "FASTEST", 12.8)
         first_and_last, folder = elsewhere(search_live)
     return first_and_last, folder
 

@@ -146,7 +146,7 @@ def test_where_python_cannot_train_the_first_screen_is_there_again(monkeypatch):
 
 def test_a_cell_may_have_another_text_on_a_page():
     cell = v4.new_markdown_cell("The next cell trains.", metadata={"page": "Press Train."})
-    [written] = site.without_widgets(v4.new_notebook(cells=[cell])).cells
+    [written] = site.fit_for_a_page(v4.new_notebook(cells=[cell])).cells
     assert written.source == "Press Train."
 
 
@@ -190,7 +190,7 @@ NOTEBOOK_ONLY = ("The next cell trains", "Write it into the function", "to the f
 @pytest.mark.parametrize("number", ["00", "08"])
 def test_a_page_asks_for_nothing_that_only_a_notebook_can_do(number):
     [lab] = teach.labs(number)
-    page = site.without_widgets(nbformat.read(lab, 4))
+    page = site.fit_for_a_page(nbformat.read(lab, 4))
     text = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
     text, _, _ = text.partition(site.NEED_PYTHON)  # what follows are exercises
     assert [words for words in NOTEBOOK_ONLY if words in text] == []

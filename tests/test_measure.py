@@ -51,12 +51,6 @@ def case():
     return make_case()
 
 
-@pytest.fixture(scope="module")
-def ending():
-    """What is measured of a case in the end."""
-    return make_case().measure("ending")
-
-
 @pytest.fixture
 def weights(case):
     """Those of the layers that are counted."""
@@ -78,22 +72,18 @@ def test_the_log_determinant_is_measured_above_that_of_the_damping(case, weights
 def test_norms_are_those_of_the_weights(case, weights):
     norms = [weight.norm().item() for weight in weights]
     assert case.measure("weight_norms")["norms"] == pytest.approx(norms)
+    assert case.measure("weight_norms")["layers"] == [*fisher.trace(case.net, case.x).layers]
 
 
-def test_layers_are_named_as_fisher_s_are(case, ending):
-    layers = list(fisher.trace(case.net, case.x).layers)
-    assert case.measure("weight_norms")["layers"] == layers
-    assert ending["layers"] == layers
-
-
-def test_the_information_is_measured_in_the_end_with_its_errors(case, ending):
-    expected, _ = fisher.information(case.net, case.x)
-    assert ending["information"] == list(expected.layers.values())
-    assert ending["information_error"] == list(expected.errors.values())
-
-
-def test_the_sharpness_is_measured_in_the_end(case, ending):
-    assert ending["sharpness"] == fisher.sharpness(case.net, case.x, case.y)
+def test_the_information_with_its_errors_and_the_sharpness_are_measured_in_the_end():
+    net, images = network(), random_images(60)
+    x = images.normal(images.train_x)
+    ending = MEASUREMENTS["ending"](net, images)
+    expected, _ = fisher.information(net, x)
+    assert ending["layers"] == [*expected.layers]
+    assert ending["information"] == [*expected.layers.values()]
+    assert ending["information_error"] == [*expected.errors.values()]
+    assert ending["sharpness"] == fisher.sharpness(net, x, images.train_y)
 
 
 def test_connections_are_the_diagonal_of_weights_that_lie_evenly(case):
@@ -126,28 +116,19 @@ def share_right(net, x, y):
     return (net(x).argmax(1) == y).double().mean().item()
 
 
-@pytest.fixture
-def dim(case):
-    """The test images, blurred."""
-    return deficits.blur(case.images.normal(case.images.test_x), case.images.test_y)[0]
-
-
-def test_accuracy_on_clear_images_is_measured_beside_that_on_blur(case):
+def test_accuracy_on_blur_is_measured_beside_that_on_clear_images(case):
+    """Adapted, it is that with batch norm's numbers of blurred images, and with no other weights. A
+    network in training takes the numbers of what it is shown."""
+    y = case.images.test_y
     clear = case.images.normal(case.images.test_x)
-    expected = share_right(case.net.eval(), clear, case.images.test_y)
-    assert case.measure("blurred")["clear"] == pytest.approx(expected)
-
-
-def test_accuracy_on_blur_is_that_of_blurred_images(case, dim):
-    expected = share_right(case.net.eval(), dim, case.images.test_y)
-    assert case.measure("blurred")["blurred"] == pytest.approx(expected)
-
-
-def test_adapted_accuracy_is_that_with_batch_norm_s_numbers_of_blurred_images(case, dim):
-    """Of no other weights. A network in training takes the numbers of what it is shown."""
+    blurred, _ = deficits.blur(clear, y)
     adapted = copy.deepcopy(case.net).train()
-    expected = share_right(adapted, dim, case.images.test_y)
-    assert case.measure("blurred")["adapted"] == pytest.approx(expected)
+    expected = {
+        "clear": share_right(case.net.eval(), clear, y),
+        "blurred": share_right(case.net.eval(), blurred, y),
+        "adapted": share_right(adapted, blurred, y),
+    }
+    assert case.measure("blurred") == pytest.approx(expected)
 
 
 # One's own ----------------------------------------------------------------------------------------
@@ -177,23 +158,14 @@ NAMES = pytest.mark.parametrize(
 @NAMES
 def test_an_own_measurement_is_read_by_its_function_or_name(name, measured):
     assert measured.final(name) == 500
+    assert np.isnan(measured.series(name)).tolist() == [True, False]  # it was taken once
 
 
 @NAMES
-def test_an_own_measurement_has_no_value_where_it_was_not_taken(name, measured):
-    assert np.isnan(measured.series(name)).tolist() == [True, False]
-
-
-@NAMES
-def test_a_result_is_found_by_an_own_measurement(name, nothing_shipped):
+def test_a_result_is_found_by_an_own_measurement_and_a_figure_has_its_name(name, nothing_shipped):
     run = Run(profile="ci", recovery=1, model="fc-20")
     result = cplab.run(run, measure={len_of_images: [0]})
     assert cplab.find(run, {name: [0]}) == result
-
-
-@NAMES
-def test_a_figure_of_an_own_measurement_has_its_name(name):
-    run = Run(profile="ci", recovery=1, model="fc-20")
     assert str(show.over_epochs({"clear": run}, name)).startswith("len of images")
 
 
@@ -201,33 +173,15 @@ def test_a_name_that_was_not_measured_is_refused(measured):
     one_line(lambda: measured.final("len_of"), "len_of", "len_of_images")
 
 
-@pytest.mark.parametrize(("count", "given"), [(7, 7), (None, 600)])
-def test_a_decorator_says_of_how_many_images(count, given):
-    [name] = parse_measures(measurement(images=count)(sizes))
-    assert MEASUREMENTS[name](network(), random_images(600)) == [given] * 4
-
-
-def test_another_number_of_images_is_another_measurement():
+def test_a_decorator_says_when_and_of_how_many_images():
     [few] = parse_measures(measurement(images=7)(sizes))
-    [every] = parse_measures(measurement(images=None)(sizes))
+    [every] = parse_measures(measurement(images=None, label="how many")(sizes))
     assert few != every
-
-
-def test_a_decorator_says_when():
-    [when] = parse_measures(measurement(when="end")(sizes)).values()
-    assert when == "end"
-
-
-def test_a_decorator_says_what_it_is_called():
-    [name] = parse_measures(measurement(label="how many")(sizes))
-    assert MEASUREMENTS[name].label == "how many"
-
-
-def test_a_decorated_function_stays_what_it_was():
-    assert measurement(images=7)(sizes) is sizes
-
-
-def test_a_measurement_of_no_images_is_refused():
+    assert MEASUREMENTS[few](network(), random_images(600)) == [7] * 4
+    assert MEASUREMENTS[every](network(), random_images(600)) == [600] * 4
+    assert MEASUREMENTS[every].label == "how many"
+    assert [*parse_measures(measurement(when="end")(sizes)).values()] == ["end"]
+    assert measurement(images=7)(sizes) is sizes  # it stays what it was
     one_line(lambda: measurement(images=0)(sizes), "images 0")
 
 
@@ -249,17 +203,14 @@ def test_a_measurement_changes_copies_alone():
     assert all(weight.requires_grad for weight in net.parameters())
 
 
-@pytest.mark.parametrize("strength", [7, -7, 0.1])
 @pytest.mark.parametrize(("down", "across"), [(0, 5), (5, 0), (3, -6)])
-def test_orientation_of_a_grating_is_its_tilt_whatever_its_strength(down, across, strength):
-    """And whatever its brightness."""
+def test_orientation_of_a_grating_is_its_tilt_whatever_its_strength(down, across):
+    """And whatever its brightness. An even picture has none."""
     y, x = np.mgrid[:33, :33]
-    wave = 5 - strength * np.cos(2 * np.pi * (down * y + across * x) / 33)
-    [tilt] = orientation(wave[None, None])
-    assert tilt == pytest.approx(np.exp(2j * np.arctan2(down, across)))
-
-
-def test_an_even_picture_has_no_orientation():
+    for strength in (7, -7, 0.1):
+        wave = 5 - strength * np.cos(2 * np.pi * (down * y + across * x) / 33)
+        [tilt] = orientation(wave[None, None])
+        assert tilt == pytest.approx(np.exp(2j * np.arctan2(down, across)))
     assert orientation([np.zeros((3, 3)), np.ones((3, 3))]) == pytest.approx(0)
 
 
@@ -282,24 +233,12 @@ def test_detail_share_is_what_a_projection_on_squares_leaves(side):
     assert share_in_detail(change.view(7, 1, 12, 12), side) == pytest.approx(expected)
 
 
-@pytest.fixture(scope="module")
-def detail_shares(elsewhere):
-    """Of a network after an epoch of mosaics, and after a clear one, {side: share}."""
+def test_a_network_gains_a_detail_share_only_after_a_mosaic(nothing_shipped):
     run = Run("mosaic", 0, 1, recovery=1, profile="tiny", dataset="practice", images=40)
-
-    def train():
-        return cplab.sweep([run], measure={"detail_share": (0, 1)}, workers=1, device="cpu")
-
-    [result] = elsewhere(train)[0]
-    return result.measured["detail_share"]
-
-
-def test_a_network_that_only_saw_a_mosaic_has_no_detail_share(detail_shares):
-    assert detail_shares[0]["3"] < 1e-9
-
-
-def test_a_network_gains_a_detail_share_after_a_mosaic(detail_shares):
-    assert detail_shares[1]["3"] > 0.01
+    result = cplab.run(run, measure={"detail_share": (0, 1)}, device="cpu")
+    shares = result.measured["detail_share"]
+    assert shares[0]["3"] < 1e-9
+    assert shares[1]["3"] > 0.01
 
 
 def births_for(looks, monkeypatch):

@@ -9,7 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import cplab
 from cplab import Run, estimates, lab, quantities, results, show
-from cplab.estimates import MISSING, Lack, lacking_in
+from cplab.estimates import NOT_TRAINED, Lack, lacking_in
 from cplab.lab import missing
 from cplab.lab.jobs import Job
 from cplab.labs import lab02, lab09
@@ -80,7 +80,6 @@ def test_whatever_is_made_of_a_number_lacks_what_it_lacks(carry):
 SHOWN = {
     "clear epochs": lambda: show.clear_epochs({"blurred": BRIEF}),
     "over the epochs": lambda: show.over_epochs({"blurred": BRIEF}, "test_accuracy"),
-    "a table of harm": lambda: show.harm_table({"blurred": BRIEF}),
     "a prediction": lambda: lab.Prediction({}, {"blurred": BRIEF}),
 }
 
@@ -104,30 +103,14 @@ def test_a_figure_of_treated_networks_lacks_only_those_that_it_shows():
 # What is offered ----------------------------------------------------------------------------------
 
 
-IMPOSSIBLE = replace(BRIEF, model="mlp2-8", treatments="reset-4@1")
-
-
-def test_a_run_that_its_network_does_not_allow_is_explained_in_the_place_of_an_offer():
-    shown = missing.offer([Lack(IMPOSSIBLE)])
-    assert "mlp2-8 has no block 4: give 1 to 3" in shown.page
-
-
-def test_a_run_that_its_network_does_not_allow_is_not_trained_with_the_others():
-    job = missing.offer([Lack(IMPOSSIBLE), Lack(BRIEF)])
-    assert "one kind of network is" in job.above
-    assert "has no block 4" in job.above
-
-
 def test_an_offer_names_each_network_once():
     above = html.unescape(missing.offer([Lack(BRIEF), Lack(BRIEF, "jacobian")]).above)
     assert above.count(BRIEF.call()) == 1
 
 
-def test_an_offer_says_how_long_its_size_usually_takes():
-    assert "seeds 0, 1, 2 of each usually takes about " in missing.offer([Lack(LONG)]).above
-
-
-def test_an_offer_says_no_time_of_a_network_of_another_width():
+def test_an_offer_says_how_long_its_size_usually_takes_unless_its_width_is_another():
+    above = missing.offer([Lack(LONG)]).above
+    assert "seeds 0, 1, 2 of each usually takes about " in above
     above = missing.offer([Lack(replace(LONG, model="depth1-68"))]).above
     assert "minutes" not in above
     assert "first epochs will show" in above
@@ -140,34 +123,24 @@ def test_an_offer_names_values_that_have_results():
         assert quantities.harm(replace(LONG, length=length)).seeds > 1
 
 
-@pytest.fixture
-def pressed(nothing_shipped):
-    """The button of an offer, once it has trained what a harm lacks."""
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_press_trains_what_is_missing_and_nothing_else():
+    """And then says that cells are to be run again."""
     below = missing.offer(quantities.harm(BRIEF).lacking)
     below.press()
     assert below.wait(200)
-    return below
-
-
-def test_after_a_press_nothing_is_missing(pressed):
+    assert missing.AGAIN in below.message
     harm = quantities.harm(BRIEF)
     assert harm.seeds == 3
     assert missing.offer(harm.lacking) is None
-
-
-def test_a_press_trains_nothing_else(pressed):
     others = [replace(BRIEF, seed=3), replace(BRIEF, length=2)]
     assert not [run for run in others if results.find(run)]
-
-
-def test_after_a_press_it_says_which_cells_are_to_be_run_again(pressed):
-    assert missing.AGAIN in pressed.message
 
 
 @pytest.mark.usefixtures("nothing_shipped")
 def test_a_number_that_was_computed_before_its_networks_were_trained_is_to_be_computed_again():
     harm = quantities.harm(BRIEF)
-    cplab.sweep([run.replace(seed=0) for run in (BRIEF, BRIEF.newborn())])
+    cplab.sweep([BRIEF, BRIEF.newborn()])
     assert missing.AGAIN in missing.offer(harm.lacking).text
 
 
@@ -179,10 +152,9 @@ def values_trained(run):
 def test_networks_that_lack_results_together_are_told_values_that_all_of_them_have():
     three_blocks = replace(LONG, length=5)
     allcnn = Run("blur", length=5)
-    [line] = missing.advice([Lack(run) for run in (three_blocks, allcnn)])
-    values = [values_trained(run)["length"] for run in (three_blocks, allcnn)]
-    common = [length for length in values[0] if length in values[1]]
-    assert f"length = {missing.in_words(common)}" in line
+    sentence = missing.advice([Lack(run) for run in (three_blocks, allcnn)])
+    common = values_trained(three_blocks)["length"] & values_trained(allcnn)["length"]
+    assert f"length = {missing.in_words(missing.nearest(common, 5))}" in sentence
 
 
 def test_treatments_that_have_results_are_written_as_a_run_takes_them():
@@ -234,7 +206,7 @@ def test_an_output_that_lacks_something_has_an_offer_below_it(name, shown):
 
 def test_an_estimate_that_lacks_something_has_an_offer_below_it(shown):
     formats, below = shown(quantities.harm(BRIEF))
-    assert formats == {"text/plain": MISSING}
+    assert formats == {"text/plain": NOT_TRAINED}
     assert isinstance(below, Job)
 
 

@@ -2,12 +2,10 @@
 
 import re
 from functools import partial
-from typing import NamedTuple
 
 import pytest
 import torch
 from torch import nn
-from torchvision.models import resnet18
 
 import cplab
 from cplab import PROFILES, gallery, models
@@ -53,41 +51,26 @@ def full(width):
 NETS = {family: partial(written_out, words) for family, words in PAPER.items()} | {"fc": full}
 
 
-class Built(NamedTuple):
-    """A network of the package, and one written after the paper with the same seed."""
-
-    ours: nn.Module
-    papers: nn.Module
-
-
-@pytest.fixture(params=[(family, width) for family in NETS for width in (5, 12)], ids=str)
-def built(request):
-    family, width = request.param
+@pytest.mark.parametrize("width", [5, 12])
+@pytest.mark.parametrize("family", NETS)
+def test_a_network_has_the_layers_first_weights_and_outputs_of_the_paper_s(family, width):
+    """Checkpoints and shipped results rest on the names of weights as well."""
     torch.manual_seed(3)
     papers = NETS[family](width).eval()
     torch.manual_seed(3)
-    return Built(models.build(f"{family}-{width}").eval(), papers)
-
-
-def test_layers_are_those_of_the_paper_in_its_order(built):
-    assert [type(layer) for layer in built.ours] == [type(layer) for layer in built.papers]
-
-
-def test_initial_weights_are_those_of_the_paper(built):
-    """Checkpoints and shipped results rest on the names of weights as well."""
-    ours = built.ours.state_dict()
-    papers = built.papers.state_dict()
-    assert list(ours) == list(papers)
-    for name in papers:
-        assert torch.equal(ours[name], papers[name])
-
-
-def test_outputs_are_those_of_the_paper_s_network(built):
+    ours = models.build(f"{family}-{width}").eval()
+    assert [type(layer) for layer in ours] == [type(layer) for layer in papers]
+    weights = ours.state_dict()
+    assert list(weights) == list(papers.state_dict())
+    for name, weight in papers.state_dict().items():
+        assert torch.equal(weights[name], weight)
     x = torch.randn(2, 3, 32, 32)
-    assert torch.allclose(built.ours(x), built.papers(x), atol=1e-6)
+    assert torch.allclose(ours(x), papers(x), atol=1e-6)
 
 
 def test_the_resnet_is_torchvision_s_with_another_stem():
+    from torchvision.models import resnet18  # loads torch's compiler, for two seconds
+
     torch.manual_seed(0)
     theirs = resnet18(num_classes=10)
     theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
@@ -119,26 +102,15 @@ def named(**options):
     return models.model_name(Own)
 
 
-@pytest.mark.parametrize("options", [{"lr": 2}, {"lr": 2, "profiles": ("ci",)}], ids=str)
-def test_rates_of_an_own_network_are_part_of_what_it_means(options):
-    assert named(**options) != named()
+def test_rates_and_profiles_of_an_own_network_are_part_of_what_it_means_but_no_label_is():
+    names = [named(), named(lr=2), named(lr=2, profiles=("ci",))]
+    assert len({*names}) == 3
+    assert named(lr=1, label="plain") == names[0]
 
 
-def test_profiles_of_an_own_network_are_part_of_what_it_means():
-    assert named(lr=2, profiles=("ci",)) != named(lr=2)
-
-
-def test_a_label_is_no_part_of_what_an_own_network_means():
-    assert named(lr=1, label="plain") == named()
-
-
-def test_an_own_network_has_a_sixth_of_its_width_as_the_profile_has():
-    name = named()
-    assert cplab.Run(model=Own).model == f"{name}-8"
-
-
-def test_an_own_network_recovers_at_its_own_rate():
+def test_an_own_network_has_a_sixth_of_its_width_as_the_profile_has_and_its_own_rate():
     name = named(lr=2, profiles=("ci",))
+    assert cplab.Run(model=Own).model == f"{name}-8"
     assert models.suited_profile(PROFILES["ci"], name).recovery_lr == 0.04
 
 

@@ -129,12 +129,7 @@ def test_scores_are_those_of_torch(tab):
     net = newborn("mlp2_he", seed=4)
     scores = np.reshape(ask(tab, "scores", page_layout(net), SIZES, x), (70, 16))
     assert np.allclose(scores[:, :10], net(x).detach(), atol=1e-5)
-
-
-def test_scores_of_no_class_are_0(tab):
-    net = newborn("mlp2_he", seed=4)
-    scores = ask(tab, "scores", page_layout(net), SIZES, random_digits(70))
-    assert not np.reshape(scores, (70, 16))[:, 10:].any()
+    assert not scores[:, 10:].any()  # those of no class
 
 
 def test_the_chances_of_classes_are_those_of_the_softmax(tab):
@@ -174,12 +169,12 @@ def test_a_deficit_is_that_of_the_package(tab, name, kind, place):
     assert np.allclose(seen, expected.flatten(), atol=1e-6)
 
 
-# permute changes labels alone
-@pytest.mark.parametrize("kind", [kind for kind in tiny.OFFERS if kind != "permute"])
-def test_a_page_changes_images_under_each_deficit_that_it_offers(tab, kind):
+def test_a_page_changes_images_under_each_deficit_that_it_offers(tab):
+    """But for permute, which changes labels alone."""
     x = random_digits(1)
-    seen = ask(tab, "imagesUnder", kind, tiny.KNOBS, x)
-    assert not np.allclose(seen, x.flatten())
+    for kind in {*tiny.OFFERS} - {"permute"}:
+        seen = ask(tab, "imagesUnder", kind, tiny.KNOBS, x)
+        assert not np.allclose(seen, x.flatten()), kind
 
 
 def noise(tab, seed):
@@ -187,17 +182,11 @@ def noise(tab, seed):
     return np.array(ask(tab, "imagesUnder", "noise", {}, [0] * 100 * 144, seed))
 
 
-def test_noise_is_standard_normal(tab):
+def test_noise_is_standard_normal_and_the_same_for_a_seed_alone(tab):
     images = noise(tab, 1)
     assert (images.mean(), images.std()) == pytest.approx((0, 1), abs=0.03)
-
-
-def test_noise_is_the_same_for_a_seed(tab):
-    assert np.array_equal(noise(tab, 1), noise(tab, 1))
-
-
-def test_another_seed_has_other_noise(tab):
-    assert not np.array_equal(noise(tab, 1), noise(tab, 2))
+    assert np.array_equal(noise(tab, 1), images)
+    assert not np.array_equal(noise(tab, 2), images)
 
 
 def test_wrong_names_are_those_of_the_package():
@@ -290,11 +279,8 @@ def right_at_last(tab, kind):
     return own
 
 
-def test_a_network_that_is_taught_wrong_names_learns_these(tab):
+def test_a_network_learns_the_names_that_it_is_taught(tab):
     assert right_at_last(tab, "permute") == 0
-
-
-def test_a_network_that_is_taught_right_names_learns_these(tab):
     assert right_at_last(tab, "clear") > 90
 
 
@@ -351,31 +337,15 @@ def test_what_is_drawn_anew_in_each_epoch_is_seen_in_turn(tab):
 MANY = 500  # tests
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["workers", "the page itself"])
-def straight_and_paused(chromium, address, request):
-    """The tests of a network that is trained without a pause, and with one."""
+@pytest.mark.parametrize("how", ["in workers", "in the page itself"])
+def test_a_pause_holds_what_is_trained_and_changes_no_number(how, tab):
     window = {"kind": "mosaic", "onset": 0, "length": 5 * MANY}
     plan = PLAN | {"look": 5 * MANY, "windows": [window]}
-    with plain_page(chromium) as page:
-        page.goto(address)
-        ask(page, "startEngine")
-        if not request.param:
-            ask(page, "loseWorkers")
-        return [ask(page, "toldTests", plan, COUNTS, MANY, pauses) for pauses in (False, True)]
-
-
-def test_a_pause_comes_before_all_is_trained(straight_and_paused):
-    _, paused = straight_and_paused
+    if how == "in the page itself":
+        ask(tab, "loseWorkers")  # the last test of this page
+    straight, paused = [ask(tab, "toldTests", plan, COUNTS, MANY, pauses) for pauses in (0, 1)]
     assert paused["before"] < MANY
-
-
-def test_nothing_is_trained_during_a_pause(straight_and_paused):
-    _, paused = straight_and_paused
     assert paused["during"] == 0
-
-
-def test_a_pause_changes_no_number(straight_and_paused):
-    straight, paused = straight_and_paused
     assert paused["tests"] == straight["tests"]
 
 

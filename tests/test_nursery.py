@@ -1,5 +1,6 @@
 """The Nursery: what grows up, what the page says and draws of it, what it keeps, and what fits."""
 
+import numpy as np
 import pytest
 from browser import axe_finds
 from nursery import (
@@ -94,6 +95,23 @@ def test_a_window_that_moves_leaves_its_line_pale_until_it_is_back_or_cleared(pa
     assert page.locator(PALE).count() == 0
 
 
+TWINS = """[...document.querySelectorAll("[data-is=large] path.control.w1")]
+  .map((path) => path.getAttribute("d").slice(1).split("L").map((point) => point.split(" ")))"""
+
+
+def test_a_mean_is_of_networks_at_one_epoch_though_they_were_tested_at_others_as_well(page):
+    """As those are which have grown up beside another window."""
+    train(page)
+    page.click("[data-is=compare]")
+    train(page)
+    train(page)
+    *twins, middle = [{x: float(y) for x, y in points} for points in page.evaluate(TWINS)]
+    assert len(twins) == 4
+    assert len({*map(len, twins)}) == 2
+    for x, y in middle.items():
+        assert y == pytest.approx(np.mean([points[x] for points in twins]), abs=0.11)  # pixels
+
+
 def test_before_a_press_the_headline_asks_of_the_chosen_deficit(page):
     page.select_option("select.w0", "flip")
     assert "upside down" in page.inner_text("[data-is=head]")
@@ -149,12 +167,12 @@ def test_what_grows_goes_on_growing_when_its_screen_is_run_again(page):
         """() => {
           const screen = document.querySelector("cplab-nursery");
           screen.press();
-          screen.training.pause(true);
+          screen.training.hold();
         }"""
     )
     run_again(page)
     assert page.inner_text("[data-is=start]") == "Stop"
-    screen_of(page, "training.pause(false)")
+    screen_of(page, "training.goOn()")
     assert "points" in ended(page)
 
 

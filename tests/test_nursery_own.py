@@ -234,7 +234,7 @@ def accuracies(count, epochs, salt):
 
 def life(percents, tested):
     """What the page knows of a network that was tested after some epochs, counted from 1."""
-    tests = [[epoch, percents[epoch - 1], 50] for epoch in tested]
+    tests = [{"age": epoch, "right": percents[epoch - 1], "own": 50} for epoch in tested]
     return {"tests": tests, "answers": [0] * 1000, "looks": []}
 
 
@@ -285,7 +285,9 @@ def plain(pairs):
     """These pairs as a page tells Python of them."""
     told = []
     for seed, pair in pairs:
-        tests = {arm: [test[:2] for test in life["tests"]] for arm, life in pair.items()}
+        tests = {}
+        for arm, grown in pair.items():
+            tests[arm] = [[test["age"], test["right"]] for test in grown["tests"]]
         told.append({"seed": seed, **tests})
     return told
 

@@ -3,6 +3,7 @@ trained. Then a student changes a visible cell, or runs a cell again; what else 
 torch.
 """
 
+import json
 import re
 
 import pytest
@@ -13,98 +14,14 @@ from cplab.errors import CplabError
 
 LABS = sorted(ROOT.glob("labs/*.ipynb"))
 
-# By the number of a lab.
-CHANGES = {
-    "00b": [
-        Change("length=16", "length=8"),
-    ],
-    "01": [
-        Change("epochs = 16", "epochs = 8"),
-        Change("12, 16, 24)", "12, 16)", stays=("an epoch stands for: 24",)),
-    ],
-    "02": [
-        Change(
-            '    "blur",', '    "noise",', stays=("clear, 32 pixels: 6 images; blur: 6 images",)
-        ),
-        Change("onset=24", "onset=8"),
-        Change('deficit="flip"', 'deficit="permute"'),
-        Change("8, 16, 24, 48)", "8, 12, 16)"),
-        Change("4 * early.recovery", "2 * early.recovery"),
-    ],
-    "02b": [
-        Change('Run("flip"', 'Run("permute"'),
-        Change('until("flip", 140)', 'until("flip", 60)'),
-        Change("end = 140", "end = 60"),
-        Change('until("blur", 40)', 'until("noise", 40)'),
-        Change('kind in ("blur", "flip")', 'kind in ("blur", "noise")'),
-        Change("(0, 20, 40, 80)", "(20, 40, 80)"),
-        Change("length=140", "length=60"),
-        Change("length=16", "length=8"),
-    ],
-    "03": [
-        Change("long = 16", "long = 8"),
-        Change("long = 16", "long = 5"),
-        Change('"noise", "permute"]\nnewborn', '"permute"]\nnewborn'),
-        Change('"fresh_noise", "blank"', '"blank", "flip"'),
-        Change("times = 8", "times = 4", stays=("## 5",)),
-        Change("length=200", "length=100"),
-    ],
-    "03b": [
-        Change("length = 32", "length = 1"),
-        Change('deficit="blur"', 'deficit="flip"', stays=("newborn, blur, vertical flip",)),
-        Change("length=480", "length=240", stays=("up to 480 epochs",)),
-    ],
-    "04": [
-        Change("onset=24", "onset=8"),
-        Change('("blur", "flip"):', '("blur", "noise"):'),
-        Change('("mosaic", "flip")', '("blur", "flip")'),
-    ],
-    "04b": [
-        Change("onset=24", "onset=8"),
-        Change('Run("blur", length=24', 'Run("blur", length=12'),
-        Change("length=16", "length=8"),
-    ],
-    "05": [
-        Change("left = 0.05", "left = 0.2"),
-    ],
-    "05b": [
-        Change("left = 25", "left = 50"),
-        Change("half = 0.5", "half = 0.2"),
-        Change('deficit="blur"', 'deficit="flip"'),
-    ],
-    "06": [
-        Change('Run("blur", length=16, model', 'Run("flip", length=16, model'),
-        Change("length=16, profile=size)\nways", "length=8, profile=size)\nways"),
-        Change('Run("blur", length=8', 'Run("flip", length=8'),
-        Change("length=8, profile=size)\nimages", "length=16, profile=size)\nimages"),
-    ],
-    "07": [
-        Change("days = 8", "days = 4"),
-        Change("(4, 8, 16):", "(4, 8):"),
-        Change("(0, 4, 8, 12)", "(0, 4, 8)", stays=("from epoch 8 to 12",)),
-        Change("length=8, onset=0", "length=4, onset=8"),
-    ],
-    "08": [
-        Change("closed = 1 ", "closed = 3 ", stays=("depth 1", "## 1", "layers 1 %")),
-        Change("onset=2)", "onset=1)", stays=("depth 2",)),
-        Change("depth = 2", "depth = 3"),
-    ],
-    "09": [
-        Change("harm(Run(deficit, length=16", "harm(Run(deficit, length=8"),
-        Change('blurred = Run("blur"', 'blurred = Run("noise"'),
-        Change('noisy = Run("noise"', 'noisy = Run("blur"'),
-        Change('deprived = Run("blur"', 'deprived = Run("noise"'),
-        Change('("noise", "blur")}\ncured', '("flip", "blur")}\ncured'),
-        Change('Run("blur", length=16, model', 'Run("noise", length=16, model'),
-        Change("onset=8", "onset=4"),
-        Change('("blur", "noise", gallery', '("noise", gallery'),
-    ],
-}
 PARAMETER = re.compile(r'\b(onset|length|deficit|days|long|left|half|lengths|ends)\b ?= ?[\d"(]')
 
 
 def changes_of(path):
-    return CHANGES.get(path.name.partition("_")[0], [])
+    """What a student changes in a lab: lines of a file in tests/changes."""
+    file = ROOT / "tests" / "changes" / f"{path.name.partition('_')[0]}.json"
+    lines = json.loads(file.read_text("utf-8")) if file.exists() else []
+    return [Change(**line) for line in lines]
 
 
 every_lab = {"params": LABS, "ids": [path.stem for path in LABS]}

@@ -41,12 +41,6 @@ def seen_by_a_network(images, deficit):
     return pixels.clamp(0, 255).numpy()
 
 
-def test_a_preview_shows_the_first_images_clear(small_set, images):
-    rows, shown = preview(*small_set, "blur-2")
-    assert shown == images.name
-    assert np.array_equal(rows["clear"], images.train_x[:3])
-
-
 @pytest.mark.parametrize(
     ("deficit", "tolerance"),
     [
@@ -57,8 +51,12 @@ def test_a_preview_shows_the_first_images_clear(small_set, images):
         pytest.param(covered, 1.1, id="a student's"),
     ],
 )
-def test_a_preview_is_what_the_network_sees(deficit, tolerance, small_set, images):
-    rows, _ = preview(*small_set, deficit)
+def test_a_preview_is_the_first_images_and_what_the_network_sees_of_them(
+    deficit, tolerance, small_set, images
+):
+    rows, shown = preview(*small_set, deficit)
+    assert shown == images.name
+    assert np.array_equal(rows["clear"], images.train_x[:3])
     assert np.abs(rows["seen"] - seen_by_a_network(images, deficit)).max() <= tolerance
 
 
@@ -94,14 +92,10 @@ def batch(monkeypatch):
     return call
 
 
-def test_a_deficit_is_shown_a_whole_batch_as_in_training(batch):
-    x, labels, _ = batch
+def test_a_deficit_is_shown_a_whole_batch_and_told_about_it_as_in_training(batch):
+    x, labels, told = batch
     assert len(x) >= 100
     assert labels.tolist() == cplab.images("practice", "ci").train_y[: len(x)].tolist()
-
-
-def test_a_deficit_is_told_about_its_batch_as_in_training(batch):
-    x, _, told = batch
     assert told["index"].tolist() == [*range(len(x))]
     assert (told["images"], told["classes"]) == (512, 10)
 

@@ -23,7 +23,6 @@ def copied(folder):
     for name in FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "labs", folder / "labs")
     return folder
 
 
@@ -58,17 +57,12 @@ def released(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
-    "start",
-    [
-        "https://some-place.github.io/lab.one/",
-        "https://colab.research.google.com/github/Some-Place/lab.one/blob/HEAD/labs/00_",
-        "https://codespaces.new/Some-Place/lab.one",
-        "https://mybinder.org/v2/gh/Some-Place/lab.one/HEAD?urlpath=lab/tree/labs/00_",
-    ],
+LINKS = (
+    "https://some-place.github.io/lab.one/",
+    "https://colab.research.google.com/github/Some-Place/lab.one/blob/HEAD/labs/00_",
+    "https://codespaces.new/Some-Place/lab.one",
+    "https://mybinder.org/v2/gh/Some-Place/lab.one/HEAD?urlpath=lab/tree/labs/00_",
 )
-def test_the_readme_links_to_the_repository_s_pages(start, released):
-    assert f"]({start}" in (released / "README.md").read_text("utf-8")
 
 
 def project_of(folder):
@@ -79,27 +73,17 @@ def citation_of(folder):
     return yaml.safe_load((folder / "CITATION.cff").read_text("utf-8"))
 
 
-def test_the_metadata_has_the_address(released):
+def test_one_command_writes_the_address_everywhere(released):
+    page = (released / "README.md").read_text("utf-8")
+    for start in LINKS:
+        assert f"]({start}" in page
     urls = project_of(released)["urls"]
     assert urls["Repository"] == ADDRESS
     assert urls["Issues"] == f"{ADDRESS}/issues"
-
-
-def test_the_citation_has_the_address(released):
     cited = citation_of(released)
     assert cited["repository-code"] == ADDRESS
-    assert cited["url"] == project_of(released)["urls"]["Documentation"]
-
-
-def test_the_package_has_the_address(released):
+    assert cited["url"] == urls["Documentation"]
     assert f'REPOSITORY = "{ADDRESS}"' in (released / "cplab/teach/site.py").read_text("utf-8")
-
-
-def test_each_lab_has_the_address(released):
-    labs = sorted((released / "labs").glob("[0-9]*.ipynb"))
-    assert len(labs) == len(teach.labs())
-    for path in labs:
-        assert ADDRESS in first_cell(path)
 
 
 def test_an_address_that_is_written_twice_changes_nothing(released):
@@ -124,6 +108,7 @@ def test_without_an_address_all_is_as_it_was(copy):
 
 
 def test_one_command_writes_the_version_everywhere(copy):
+    assert citation_of(ROOT)["version"] == project_of(ROOT)["version"]
     assert release(copy, "--version", "0.2.0") == (0, "")
     assert project_of(copy)["version"] == "0.2.0"
     assert citation_of(copy)["version"] == "0.2.0"
@@ -133,50 +118,37 @@ NO_ADDRESSES = [("ftp://x",), ("github.com/a/b",), ("--version", "2"), ()]
 
 
 @pytest.mark.parametrize("words", NO_ADDRESSES)
-def test_words_that_are_no_address_are_refused(copy, words):
+def test_words_that_are_no_address_are_refused_and_change_nothing(copy, words):
+    before = texts(copy)
     code, said = release(copy, *words)
     assert code != 0
     assert "give" in said.splitlines()[-1]
-
-
-@pytest.mark.parametrize("words", NO_ADDRESSES)
-def test_words_that_are_no_address_change_nothing(copy, words):
-    before = texts(copy)
-    release(copy, *words)
     assert texts(copy) == before
-
-
-def test_this_repository_says_one_version():
-    assert citation_of(ROOT)["version"] == project_of(ROOT)["version"]
 
 
 WHEEL = "cplab-0.1.0-py3-none-any.whl"
 
 
-@pytest.fixture(params=teach.labs(), ids=[path.stem[:3] for path in teach.labs()])
-def on_colab(request, tmp_path, monkeypatch):
-    """A function that runs a lab's first cell as on Colab, and gives what it asked pip for."""
+def asked_on_colab(path):
+    """What a lab's first cell asks pip for."""
+    asked = []
+    shell = types.SimpleNamespace(run_line_magic=lambda *words: asked.append(words))
+    exec(first_cell(path), {"get_ipython": lambda: shell})
+    return asked
+
+
+def test_on_colab_the_first_cell_installs_the_release_or_a_wheel_that_was_uploaded(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
-
-    def run():
-        asked = []
-        shell = types.SimpleNamespace(run_line_magic=lambda *words: asked.append(words))
-        exec(first_cell(request.param), {"get_ipython": lambda: shell})
-        return asked
-
-    return run
-
-
-def test_on_colab_the_first_cell_installs_the_release(on_colab, capsys):
-    assert on_colab() == [("pip", "install -q --no-deps cplab loky")]
-    assert "cplab comes from cplab" in capsys.readouterr().out
-
-
-def test_on_colab_the_first_cell_installs_a_wheel_that_was_uploaded(on_colab, tmp_path, capsys):
-    (tmp_path / WHEEL).touch()
-    assert on_colab() == [("pip", f"install -q --no-deps {WHEEL} loky")]
-    assert f"cplab comes from {WHEEL}" in capsys.readouterr().out
+    for path in teach.labs():
+        (tmp_path / WHEEL).unlink(missing_ok=True)
+        assert asked_on_colab(path) == [("pip", "install -q --no-deps cplab loky")]
+        assert "cplab comes from cplab" in capsys.readouterr().out
+        (tmp_path / WHEEL).touch()
+        assert asked_on_colab(path) == [("pip", f"install -q --no-deps {WHEEL} loky")]
+        assert f"cplab comes from {WHEEL}" in capsys.readouterr().out
 
 
 WORKFLOW = (ROOT / ".github/workflows/release.yml").read_text("utf-8")
@@ -185,9 +157,6 @@ JOBS = yaml.safe_load(WORKFLOW)["jobs"]
 
 def test_a_wheel_is_tried_before_anything_is_released():
     assert JOBS["try"]["needs"] == "wheel"
-
-
-def test_each_way_out_waits_for_the_trial():
     released = {name for name, job in JOBS.items() if job.get("needs") == "try"}
     assert released == {"publish", "attach", "container"}
 

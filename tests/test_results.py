@@ -3,12 +3,13 @@
 import hashlib
 import threading
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import one_line
+from conftest import one_line, reported
 
 import cplab
 from cplab import quantities
@@ -78,12 +79,13 @@ def test_a_shipped_result_is_found(made, nothing_shipped):
     assert store.find(RUN) == replace(made[0], source="shipped")
 
 
-@pytest.mark.parametrize("name", ["some", "others"])
-def test_a_shipped_result_is_never_contradicted(name, made):
+def test_a_shipped_result_is_never_contradicted(made):
     path = shipping.ship(made[:2], "some")
     content = path.read_bytes()
     other = changed(made[0], train_loss=1.0)
-    one_line(lambda: shipping.ship([made[2], other], name), RUN.key, "some.parquet")
+    for name in ("some", "others"):
+        again = partial(shipping.ship, [made[2], other], name)
+        one_line(again, RUN.key, "some.parquet")
     assert [*path.parent.glob("*.parquet")] == [path]
     assert path.read_bytes() == content
 
@@ -95,42 +97,28 @@ def test_a_file_that_is_shipped_again_keeps_what_it_had(made):
 
 
 def test_the_last_shipped_of_equal_trainings_is_found(made):
+    later = replace(made[0], commit="later")
     shipping.ship([made[0]], "some")
-    shipping.ship([replace(made[0], commit="later")], "some")
-    assert store.find(RUN).commit == "later"
-
-
-def test_the_last_measured_of_equal_trainings_in_two_files_is_found(made):
-    shipping.ship([made[0]], "some")
-    shipping.ship([normed(replace(made[0], commit="later"), {0: 1.5})], "others")
-    shipping.ship([replace(made[0], commit="later")], "some")
+    shipping.ship([normed(later, {0: 1.5})], "others")
+    shipping.ship([later], "some")
     assert store.find(RUN).commit == "later"
 
 
 # Training once ------------------------------------------------------------------------------------
 
 
-def test_a_run_is_trained_once(trainings):
+def test_a_run_is_trained_once_also_if_it_is_written_as_arguments(trainings):
     first = cplab.run(RUN, **HOW)
     assert cplab.run(RUN, **HOW) == first
-    assert trainings() == [RUN]
-
-
-def test_a_run_that_is_written_as_arguments_is_the_same_run(trainings):
-    first = cplab.run(RUN, **HOW)
     arguments = {field.name: getattr(RUN, field.name) for field in fields(RUN)}
     assert cplab.run(RUN.newborn(), **(arguments | HOW)) == first
     assert trainings() == [RUN]
 
 
-def test_a_sweep_gives_results_in_the_order_that_was_asked_for():
+def test_a_sweep_trains_only_what_is_missing_and_gives_it_in_the_order_asked_for(trainings):
+    cplab.run(RUN, **HOW)
     wanted = [RUNS[2], RUN, RUNS[1], RUN]
     assert [result.spec for result in api.sweep(wanted, **SWEEP)] == wanted
-
-
-def test_a_sweep_trains_only_what_is_missing(trainings):
-    cplab.run(RUN, **HOW)
-    api.sweep(RUNS, **SWEEP)
     assert trainings()[0] == RUN
     assert {*trainings()[1:]} == {*RUNS[1:]}
 
@@ -141,74 +129,46 @@ def test_a_fresh_run_is_trained_again_to_the_same_bits(trainings):
     assert trainings() == [RUN, RUN]
 
 
-def test_a_result_says_how_it_came_about():
-    result = cplab.run(RUN, **HOW)
+def test_a_result_says_how_it_came_about_and_holds_what_was_reported():
+    rows = []
+    result = reported(RUN, lambda run, row: rows.append(row))
     assert result.key == RUN.key
     assert result.copy == "small"  # of the images
     assert result.threads == 1
     assert result.device.startswith("cpu")
     assert result.torch == torch.__version__
     assert result.commit == store.commit()
-
-
-def test_a_result_holds_what_was_reported_of_its_training():
-    rows = []
-    result = cplab.run(RUN, report=lambda run, row: rows.append(row), **HOW)
     assert result.accuracy == rows[-1]["test_accuracy"]
     assert result.seconds == sum(row["seconds"] for row in rows) > 0
 
 
-@pytest.fixture
-def diverged(small_mnist, nothing_shipped):
-    """The error of a sweep in which two runs of four diverge."""
+def test_a_run_that_diverges_is_said_in_a_short_line_and_those_beside_it_are_trained():
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
     wanted = [absurd[0], RUNS[1], absurd[1], RUNS[2]]
-    return one_line(lambda: api.sweep(wanted, **SWEEP), "under blur", "(and 1 more)")
-
-
-def test_a_run_that_diverges_is_said_in_a_short_line(diverged):
-    assert isinstance(diverged, Diverged)
-    assert len(str(diverged)) < 130
-
-
-@pytest.mark.usefixtures("diverged")
-def test_runs_beside_one_that_diverges_are_trained():
+    error = one_line(lambda: api.sweep(wanted, **SWEEP), "under blur", "(and 1 more)")
+    assert isinstance(error, Diverged)
+    assert len(str(error)) < 130
     assert files() == sorted(f"{run.key}.json" for run in RUNS[1:])
 
 
 def test_a_run_that_is_stopped_has_no_result():
     stop = threading.Event()
     with pytest.raises(Cancelled):
-        cplab.run(RUN, stop=stop, report=lambda *_: stop.set(), **HOW)
+        reported(RUN, lambda *_: stop.set(), stop=stop)
     assert store.find(RUN) is None
 
 
 # Measurements -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def measured_later(made):
-    """A result that was kept before, and is measured now."""
+def test_a_measurement_that_is_added_later_leaves_key_and_bits_and_is_found(made):
     store.keep(made[0])
-    return cplab.run(RUN, measure={NORMS: (0,)}, **HOW)
-
-
-def test_a_measurement_that_is_added_later_leaves_the_key(measured_later):
-    assert measured_later.key == RUN.key
-
-
-def test_a_measurement_that_is_added_later_leaves_the_bits(measured_later, made):
-    assert same(measured_later, made[0])
-
-
-def test_a_measurement_that_is_added_later_is_found(measured_later):
-    assert store.find(RUN, {NORMS: [0]}) == measured_later
-
-
-def test_a_result_without_all_that_is_asked_for_is_not_found(made):
-    store.keep(normed(made[0], {0: 1.0}))
-    assert store.find(RUN, {NORMS: (0,)})
     assert store.find(RUN, NORMS) is None
+    result = cplab.run(RUN, measure={NORMS: (0,)}, **HOW)
+    assert result.key == RUN.key
+    assert same(result, made[0])
+    assert store.find(RUN, {NORMS: [0]}) == result
+    assert store.find(RUN, NORMS) is None  # after each epoch
 
 
 def test_an_earlier_measurement_is_kept():
@@ -217,32 +177,20 @@ def test_an_earlier_measurement_is_kept():
     assert {*result.measured[NORMS]} == {0, 3}
 
 
-@pytest.mark.parametrize("measure", [(), NORMS, {NORMS: (1, 2)}, {NORMS: "end"}, {NORMS: (2, 99)}])
-def test_a_result_with_every_epoch_measured_serves_all_that_ask_for_less(measure, trainings):
+def test_a_result_with_every_epoch_measured_serves_all_that_ask_for_less(trainings):
     result = cplab.run(RUN, measure=NORMS, **HOW)
     assert {*result.measured[NORMS]} == {0, 1, 2, 3}
-    assert cplab.run(RUN, measure=measure, **HOW) == result
+    for measure in ((), NORMS, {NORMS: (1, 2)}, {NORMS: "end"}, {NORMS: (2, 99)}):
+        assert cplab.run(RUN, measure=measure, **HOW) == result
     assert trainings() == [RUN]
 
 
-@pytest.mark.parametrize(
-    ("epochs", "source"), [("end", "shipped"), ((0,), "live"), ((0, 3), "live")]
-)
-def test_a_live_result_is_joined_with_the_shipped_one(epochs, source, made):
+def test_a_live_result_is_joined_with_the_shipped_one_and_can_be_shipped(made):
     shipping.ship([normed(made[0], {3: 1.0})], "some")
     store.keep(normed(made[0], {0: 0.5}))
-    assert store.find(RUN, {NORMS: epochs}).source == source
-
-
-def test_joined_measurements_lack_an_epoch_that_neither_has(made):
-    shipping.ship([normed(made[0], {3: 1.0})], "some")
-    store.keep(normed(made[0], {0: 0.5}))
+    for epochs, source in (("end", "shipped"), ((0,), "live"), ((0, 3), "live")):
+        assert store.find(RUN, {NORMS: epochs}).source == source
     assert store.find(RUN, {NORMS: (0, 2)}) is None
-
-
-def test_joined_measurements_can_be_shipped(made):
-    shipping.ship([normed(made[0], {3: 1.0})], "some")
-    store.keep(normed(made[0], {0: 0.5}))
     shipping.ship([store.find(RUN, {NORMS: (0, 3)})], "some")
     assert store.find(RUN) == replace(normed(made[0], {0: 0.5, 3: 1.0}), source="shipped")
 
@@ -269,18 +217,11 @@ def outdated(made, monkeypatch):
     return results
 
 
-def test_a_run_of_another_version_has_another_key(outdated, made):
+def test_results_of_another_version_are_ignored_and_left_where_they_are(outdated, made):
     assert {result.key for result in outdated}.isdisjoint(result.key for result in made)
-
-
-def test_results_of_another_version_are_ignored(outdated):
     assert cplab.results_table().empty
     assert not [*store.every_result()]
     assert not any(store.find(run) for run in RUNS)
-
-
-def test_results_of_another_version_are_left_where_they_are(outdated):
-    assert cplab.results_table().empty
     assert files() == [f"{outdated[0].key}.json"]
 
 
@@ -290,34 +231,16 @@ def retrained(result):
     return verdict
 
 
-def test_training_again_to_the_same_bits_is_equal(made):
-    assert retrained(made[0]) == "equal"
-
-
-@pytest.mark.parametrize(
-    "other", [{"measured": {NORMS: {0: 1}}}, {"commit": "another"}, {"seconds": 9.0}], ids=list
-)
-def test_a_field_that_is_no_number_of_training_plays_no_part_in_training_again(other, made):
-    assert retrained(replace(made[0], **other)) == "equal"
-
-
-def test_on_the_same_machine_every_bit_counts(made):
-    assert retrained(changed(made[0], train_loss=1.0)) == "off"
-
-
-def test_another_machine_may_come_to_other_bits(made):
-    other = replace(changed(made[0], train_loss=1.0), device="cpu of another kind")
-    assert retrained(other) == "other"
-
-
-def test_another_commit_may_not_come_to_other_bits(made):
-    loss = made[0].curve[-1]["train_loss"]
-    other = replace(changed(made[0], train_loss=loss * (1 + 2e-6)), commit="another")
-    assert retrained(other) == "off"
-
-
-def test_training_again_keeps_nothing(made):
-    retrained(made[0])
+def test_training_again_compares_every_bit_on_the_same_machine_and_keeps_nothing(made):
+    result = made[0]
+    assert retrained(result) == "equal"
+    for other in ({"measured": {NORMS: {0: 1}}}, {"commit": "another"}, {"seconds": 9.0}):
+        assert retrained(replace(result, **other)) == "equal"  # no number of its training
+    loss = result.curve[-1]["train_loss"]
+    off = replace(changed(result, train_loss=loss * (1 + 2e-6)), commit="another")
+    assert retrained(off) == "off"
+    elsewhere = replace(changed(result, train_loss=1.0), device="cpu of another kind")
+    assert retrained(elsewhere) == "other"
     assert store.find(RUN) is None
 
 
@@ -339,11 +262,8 @@ def test_results_of_another_cache_are_taken_in(made, theirs):
     folder = theirs(lambda: store.keep(normed(made[0], {0: 1.5})))
     assert shipping.merge([folder]) == (1, 0, [])
     assert {*store.find(RUN).measured} == {NORMS}
-
-
-def test_a_single_file_can_be_taken_in(made, theirs):
-    folder = theirs(lambda: store.keep(made[0]))
-    assert shipping.merge(str(folder / "results" / f"{RUN.key}.json")) == (1, 0, [])
+    single = theirs(lambda: store.keep(made[1])) / "results" / f"{made[1].key}.json"
+    assert shipping.merge(str(single)) == (1, 0, [])
 
 
 def test_a_result_stays_when_other_bits_are_taken_in(made, theirs):
@@ -351,17 +271,6 @@ def test_a_result_stays_when_other_bits_are_taken_in(made, theirs):
     store.keep(made[1])
     assert shipping.merge([folder]) == (0, 1, [])
     assert store.find(made[1].spec) == made[1]
-
-
-def test_a_file_without_numbers_is_refused_by_its_name(made, theirs):
-    def write():
-        path = store.live_path(made[2].key)
-        path.parent.mkdir(parents=True)
-        path.write_text(changed(made[2], train_loss="0.5").text())
-
-    _, _, [refused] = shipping.merge([theirs(write)])
-    assert f"{made[2].key}.json" in refused
-    assert store.find(made[2].spec) is None
 
 
 @pytest.fixture
@@ -375,12 +284,9 @@ def foreign(made, theirs, tmp_path):
     assert not (tmp_path / "mark").exists()
 
 
-def test_somebody_else_s_code_stays_text(foreign):
+def test_somebody_else_s_code_stays_text_and_is_not_trained_with(foreign):
     assert store.find(foreign.spec).own == foreign.own
     assert cplab.results_table()["deficit"].tolist() == [foreign.spec.deficit]
-
-
-def test_somebody_else_s_code_is_not_trained_with(foreign):
     with pytest.raises(CplabError, match="not defined here"):
         shipping.train_again(foreign, "cpu")
 
@@ -408,42 +314,26 @@ def kept_twice(made):
     return made
 
 
-def test_a_table_has_one_row_for_each_run(kept_twice):
-    assert sorted(cplab.results_table()["key"]) == sorted(result.key for result in kept_twice)
-
-
-def test_a_row_says_where_its_result_comes_from(kept_twice):
-    sources = cplab.results_table().set_index("key")["source"]
-    assert sources[[run.key for run in RUNS]].tolist() == ["shipped", "shipped", "live"]
-
-
-def test_a_row_has_the_fields_of_its_run(kept_twice):
+def test_a_table_has_one_row_for_each_run_with_its_fields_and_where_it_comes_from(kept_twice):
     table = cplab.results_table().set_index("key")
-    for run in RUNS:
-        for field in fields(Run)[:11]:
-            assert table.loc[run.key, field.name] == getattr(run, field.name)
-
-
-def test_a_row_has_the_accuracy_of_its_result(kept_twice):
-    table = cplab.results_table().set_index("key")
+    assert sorted(table.index) == sorted(result.key for result in kept_twice)
+    assert table.source[[run.key for run in RUNS]].tolist() == ["shipped", "shipped", "live"]
     for result in kept_twice:
         assert table.loc[result.key, "accuracy"] == result.accuracy
+        for field in fields(Run)[:11]:
+            assert table.loc[result.key, field.name] == getattr(result.spec, field.name)
 
 
-@pytest.mark.parametrize(
-    ("fields", "numbers"),
-    [
-        ({"pace": 10}, {0, 1, 2}),
-        ({"deficit": "blur-4", "onset": "1"}, {0}),
-        ({"seed": 1}, {2}),
-    ],
-    ids=str,
+CHOSEN = (
+    ({"pace": 10}, RUNS),
+    ({"deficit": "blur-4", "onset": "1"}, RUNS[:1]),
+    ({"seed": 1}, RUNS[2:]),
 )
-def test_a_table_has_the_runs_with_the_wanted_fields(fields, numbers, kept_twice):
-    assert {*cplab.results_table(**fields)["key"]} == {RUNS[number].key for number in numbers}
 
 
-def test_a_table_of_some_results_has_these_alone(kept_twice):
+def test_a_table_has_the_runs_with_the_wanted_fields(kept_twice):
+    for wanted, runs in CHOSEN:
+        assert {*cplab.results_table(**wanted)["key"]} == {run.key for run in runs}
     assert cplab.results_table(kept_twice[1:], seed=1)["key"].tolist() == [RUNS[2].key]
 
 
@@ -465,21 +355,13 @@ def slow(made, monkeypatch):
     monkeypatch.setattr(duration, "usable_cores", lambda: 1)
 
 
-def test_runs_that_would_take_long_are_left_out(slow, trainings):
+def test_runs_that_would_take_long_are_left_out_and_counted(slow, trainings, capsys):
     results = api.at_hand([RUN, *UNTRAINED, RUN], seconds=500)
     assert [*results] == [RUN]
-    assert trainings() == []
-
-
-def test_a_line_says_how_many_runs_are_left_out(slow, capsys):
-    api.at_hand([RUN, *UNTRAINED, RUN], seconds=500)
     assert "2 of 3" in capsys.readouterr().out
-
-
-def test_runs_that_take_less_time_are_trained(slow, trainings):
+    assert trainings() == []
     results = api.at_hand([RUN, *UNTRAINED], seconds=900, **SWEEP)
     assert [*results] == [RUN, *UNTRAINED]
-    assert {*trainings()} == {*UNTRAINED}
 
 
 # Damage -------------------------------------------------------------------------------------------
@@ -498,11 +380,6 @@ def damaged(request, made):
     return path
 
 
-def test_a_damaged_file_is_named(damaged, capsys):
-    assert reproduction.main(["verify"]) == 1
-    assert damaged.name in capsys.readouterr().err
-
-
 def test_results_that_are_good_are_counted(made, capsys):
     store.keep(made[0])
     assert reproduction.main(["verify"]) == 0
@@ -518,70 +395,14 @@ def test_results_of_some_fields_can_be_shipped(made):
     }
 
 
-def test_a_damaged_file_is_left_out_with_a_warning(damaged):
+def test_a_damaged_file_is_named_and_left_out_until_it_is_replaced(damaged, made, capsys):
+    assert reproduction.main(["verify"]) == 1
+    assert damaged.name in capsys.readouterr().err
     with pytest.warns(UserWarning, match="left out"):
         assert cplab.results_table().empty
-
-
-@pytest.mark.usefixtures("damaged")
-@pytest.mark.filterwarnings("ignore:.*left out")
-def test_a_result_that_is_kept_again_takes_the_place_of_a_damaged_one(made):
     assert store.find(RUN) is None
     store.keep(made[0])
     assert store.find(RUN) == made[0]
-
-
-@pytest.fixture
-def damaged_archive(made, nothing_shipped):
-    """The path of a shipped file with another bit, beside a good one and one of unknown origin."""
-    path = shipping.ship(made[:2], "some")
-    shipping.ship(made[2:], "others")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    (nothing_shipped / "foreign.parquet").write_bytes(b"PAR1")  # of which no sum is known
-    sums = nothing_shipped / store.SUMS
-    sums.write_bytes(b"\xff\n" + sums.read_bytes())
-    store.open_archive.cache_clear()  # as in the next session
-    return path
-
-
-def test_damaged_shipped_files_are_left_out_with_a_warning_each(damaged_archive):
-    with pytest.warns(UserWarning, match="damaged and left out") as said:
-        store.find(RUN)
-    files = sorted(str(warning.message).split()[2] for warning in said)
-    assert files == ["foreign.parquet", "some.parquet"]
-
-
-warned_of_damage = pytest.mark.filterwarnings("ignore:.*damaged and left out")
-
-
-@warned_of_damage
-@pytest.mark.usefixtures("damaged_archive")
-def test_results_in_a_damaged_shipped_file_are_not_found():
-    assert store.find(RUNS[0]) is None
-    assert store.find(RUNS[1]) is None
-
-
-@warned_of_damage
-@pytest.mark.usefixtures("damaged_archive")
-def test_results_beside_a_damaged_shipped_file_are_found(made):
-    assert store.find(RUNS[2]) == replace(made[2], source="shipped")
-
-
-@warned_of_damage
-@pytest.mark.usefixtures("damaged_archive")
-def test_each_damaged_shipped_file_is_told_of():
-    assert len(shipping.verify()[1]) == 2
-
-
-@warned_of_damage
-def test_nothing_is_shipped_into_a_damaged_file(damaged_archive, made):
-    """The others in it would be lost."""
-    content = damaged_archive.read_bytes()
-    with pytest.raises(CplabError, match="damaged"):
-        shipping.ship(made[:1], "some")
-    assert damaged_archive.read_bytes() == content
 
 
 @pytest.fixture
@@ -595,19 +416,10 @@ def branched(made, monkeypatch):
     return result
 
 
-@pytest.mark.usefixtures("branched")
-def test_a_result_of_another_branch_is_unknown_but_not_damaged():
+def test_a_result_of_another_branch_is_unknown_but_not_damaged(branched):
     assert shipping.verify() == ({"shipped": 1, "live": 0, "unknown": 1}, [])
-
-
-def test_a_result_of_another_branch_stays_where_it_is(branched):
     assert [*store.live_results()] == []
     assert files() == [f"{branched.key}.json"]
-
-
-@pytest.mark.usefixtures("branched")
-def test_a_table_has_shipped_results_of_another_branch():
-    assert cplab.results_table()["treatments"].tolist() == ["jitter-1@1+0"]
 
 
 @pytest.fixture
@@ -625,34 +437,16 @@ def full_disk(monkeypatch):
 # A disk, a clone, a home --------------------------------------------------------------------------
 
 
-def test_a_result_that_cannot_be_written_lasts_until_python_ends(made, full_disk):
+def test_a_result_that_cannot_be_written_lasts_until_it_can(made, full_disk, own_cache):
+    result = normed(made[1], {0: 0.5})
     with pytest.warns(UserWarning, match="No space left.*until Python ends"):
-        store.keep(made[1])
-    assert store.find(made[1].spec) == made[1]
-    assert [*store.live_results()] == [made[1]]
-
-
-@pytest.mark.usefixtures("full_disk")
-@pytest.mark.filterwarnings("ignore:.*until Python ends")
-def test_a_full_disk_has_no_half_written_file(made, own_cache):
-    store.keep(made[1])
-    assert not [*own_cache.rglob("*.partial")]
-
-
-def test_a_clone_that_belongs_to_somebody_else_is_named_by_its_commit(monkeypatch):
-    expected = store.commit()
-    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # as git itself is tested
-    store.commit.cache_clear()
-    assert store.commit() == expected
-    assert not expected.startswith("version")
-
-
-def test_a_result_that_could_not_be_written_is_written_the_next_time(made, full_disk):
-    with pytest.warns(UserWarning, match="No space left"):
-        store.keep(normed(made[1], {0: 0.5}))
+        store.keep(result)
+    assert store.find(RUNS[1]) == result
+    assert [*store.live_results()] == [result]
+    assert not [*own_cache.rglob("*.partial")]  # half written
     full_disk.undo()
     store.keep(made[1])
-    assert store.read_live(store.live_path(made[1].key)).measured == {NORMS: {0: 0.5}}
+    assert store.read_live(store.live_path(result.key)).measured == {NORMS: {0: 0.5}}
 
 
 @pytest.mark.parametrize("refusals", [1, 3])
@@ -670,29 +464,6 @@ def test_a_file_that_somebody_reads_is_replaced_a_little_later(made, monkeypatch
     monkeypatch.setattr(Path, "replace", as_on_windows)
     store.keep(made[0])
     assert files() == [f"{made[0].key}.json"]
-
-
-@pytest.fixture
-def homeless(monkeypatch, tmp_path):
-    """A machine on which no home folder is known, with a folder for what is temporary."""
-
-    def fail(name):
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("CPLAB_CACHE")
-    monkeypatch.setattr("platformdirs.user_cache_path", fail)
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-
-
-def test_without_a_home_folder_it_is_said_what_to_set(homeless, made):
-    with pytest.warns(UserWarning, match=r"no home folder.*set \$CPLAB_CACHE"):
-        store.keep(made[0])
-
-
-@pytest.mark.filterwarnings("ignore:.*no home folder")
-def test_without_a_home_folder_results_are_kept_for_now(homeless, made):
-    store.keep(made[0])
-    assert store.find(RUN) == made[0]
 
 
 def test_results_are_members_of_sets(made):
@@ -714,24 +485,12 @@ def measured(made):
 
 @pytest.mark.usefixtures("measured")
 def test_a_table_has_the_last_measurements_that_are_asked_for():
-    row = cplab.results_table(measure=(NORMS, "own_images_right")).set_index("key").loc[RUN.key]
-    assert row[[f"{NORMS}.norms", "own_images_right"]].tolist() == [2.0, 0.5]
-
-
-@pytest.mark.usefixtures("measured")
-def test_a_result_without_a_measurement_has_no_number_in_a_table(made):
-    row = cplab.results_table(measure=(NORMS, "own_images_right")).set_index("key").loc[made[1].key]
-    assert row[[f"{NORMS}.norms", "own_images_right"]].isna().all()
-
-
-@pytest.mark.usefixtures("measured")
-def test_how_long_a_measurement_took_is_in_no_table():
-    assert f"{NORMS}.seconds" not in cplab.results_table(measure=NORMS)
-
-
-@pytest.mark.usefixtures("measured")
-def test_a_table_has_no_measurement_that_nobody_asks_for():
-    assert NORMS not in cplab.results_table()
+    table = cplab.results_table(measure=(NORMS, "own_images_right")).set_index("key")
+    columns = [f"{NORMS}.norms", "own_images_right"]
+    assert table.loc[RUN.key, columns].tolist() == [2.0, 0.5]
+    assert table.loc[RUNS[1].key, columns].isna().all()  # it has none
+    assert f"{NORMS}.seconds" not in table  # how long it took
+    assert f"{NORMS}.norms" not in cplab.results_table()
 
 
 def test_a_measurement_that_nobody_took_is_a_column_without_numbers(made):
@@ -760,34 +519,24 @@ def test_an_experiment_without_an_accuracy_says_which_values_it_has(throws):
     one_line(lambda: quantities.accuracy(throws[0].spec), "no accuracy", "sum, all, seed")
 
 
-def test_a_table_of_an_experiment_has_its_arguments(thrown, throws):
+def test_a_table_of_an_experiment_has_its_arguments_and_its_values(thrown, throws):
     table = cplab.results_table(thrown).set_index("key").loc[[result.key for result in throws]]
     assert table["dice"].tolist() == [2, 3]
     assert table["run"].tolist() == [RUN.call()] * 2
     assert table["seed"].tolist() == [0, 1]
-
-
-def test_a_table_of_an_experiment_has_its_values(thrown, throws):
-    table = cplab.results_table(thrown).set_index("key").loc[[result.key for result in throws]]
     assert table["sum"].tolist() == [2, 4]
     assert "all" not in table  # a list has no place in a cell
-
-
-@pytest.mark.usefixtures("throws")
-def test_a_value_that_is_named_as_an_argument_keeps_both(thrown):
-    assert cplab.results_table(thrown)["values.seed"].tolist() == ["as given"] * 2
+    assert table["values.seed"].tolist() == ["as given"] * 2  # named as an argument
 
 
 def test_results_of_an_experiment_are_chosen_by_an_argument(throws):
     assert cplab.results_table(throws, dice=3)["key"].tolist() == [throws[1].key]
 
 
-def test_one_table_holds_no_runs_beside_experiments(made, throws):
+def test_what_a_table_of_an_experiment_cannot_have_is_refused(thrown, throws, made):
     one_line(lambda: cplab.results_table([*throws, made[0]]), "only one kind")
-
-
-def test_an_argument_that_an_experiment_lacks_is_named_also_without_results(thrown):
     one_line(lambda: cplab.results_table(thrown, sides=6), "argument of thrown 'sides'", "dice")
+    one_line(lambda: cplab.results_table(throws, measure=NORMS), "measured on experiments")
 
 
 def test_rows_of_an_experiment_stand_in_the_order_of_its_arguments(thrown):
@@ -795,9 +544,3 @@ def test_rows_of_an_experiment_stand_in_the_order_of_its_arguments(thrown):
     table = cplab.results_table(thrown)
     assert table["dice"].tolist() == [2, 2, 3, 3]
     assert table["seed"].tolist() == [0, 1, 0, 1]
-
-
-def test_an_experiment_has_no_measurements(throws):
-    one_line(
-        lambda: cplab.results_table(throws, measure=NORMS), "cannot be measured on experiments"
-    )

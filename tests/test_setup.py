@@ -62,30 +62,18 @@ def imported_by(path):
     return {"pillow" if library == "PIL" else library.lower() for library in libraries}
 
 
-@pytest.fixture(scope="module")
-def imported():
-    """The libraries that the package imports."""
-    libraries = set()
+def test_the_package_imports_what_it_requires_and_nothing_that_no_extra_brings():
+    imported = set()
     for path in ROOT.glob("cplab/**/*.py"):
-        libraries |= imported_by(path)
-    return libraries
-
-
-def test_the_package_imports_what_it_requires(imported):
+        imported |= imported_by(path)
     assert imported >= {*REQUIRED}
-
-
-def test_the_package_imports_nothing_that_no_extra_brings(imported):
     assert imported <= {*REQUIRED, *asked(["cplab[lab,cluster,site]"])}
 
 
-@pytest.mark.parametrize(("library", "extra"), errors.EXTRAS.items())
-def test_an_error_names_an_extra_that_brings_the_library(library, extra):
-    assert library in asked(EXTRAS[extra])
-
-
-def test_a_library_that_is_always_there_is_of_no_extra():
-    assert not {*errors.EXTRAS} & {*REQUIRED}
+def test_an_error_names_an_extra_that_brings_the_library():
+    for library, extra in errors.EXTRAS.items():
+        assert library in asked(EXTRAS[extra])
+        assert library not in REQUIRED
 
 
 REFUSES = 'case "$*" in *dry-run*) ;; *) exit 1;; esac'
@@ -140,7 +128,10 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 @needs_make
 def test_uv_takes_the_build_of_torch_that_fits(make_install):
-    assert make_install(uv="").asked[-1] == UV
+    installed = make_install(uv="")
+    assert installed.asked[-1] == UV
+    overrides = installed.folder / "share/jupyter/lab/settings/overrides.json"
+    assert overrides.exists()  # which tells JupyterLab not to ask about news
 
 
 @needs_make
@@ -153,12 +144,6 @@ def test_on_a_mac_with_an_intel_chip_torch_is_said_to_have_no_build(make_install
     installed = make_install("Darwin")
     assert installed.asked[-1] == PIP
     assert "torch has no builds for Macs" in installed.printed
-
-
-@needs_make
-def test_jupyterlab_is_told_not_to_ask_about_news(make_install):
-    settings = make_install(uv="").folder / "share/jupyter/lab/settings/overrides.json"
-    assert settings.exists()
 
 
 @needs_make

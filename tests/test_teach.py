@@ -243,7 +243,7 @@ def test_an_exercise_with_a_number_is_graded_by_its_check(key, texts):
     assert "given by its check" in texts[f"exercise-{key}"]
 
 
-SCROLLS = r"overflow-x:auto.+\s+!\[[^]]+\]\(attachment:(.+?)\)\n\n</div></div>"
+ATTACHED = r"!\[[^]]+\]\(attachment:(.+?)\)"
 
 
 @every_kind
@@ -251,7 +251,7 @@ def test_a_copy_holds_the_pictures_of_its_texts_so_it_may_lie_anywhere(copies, k
     for name, copy in copies[kind].items():
         pictures = 0
         for cell in copy.cells:
-            for picture in re.findall(SCROLLS, cell.source):
+            for picture in re.findall(ATTACHED, cell.source):
                 stored = (teach.CLONE.parent / "docs/pictures" / picture).read_bytes()
                 assert b64decode(cell.attachments[picture]["image/png"]) == stored
                 pictures += 1
@@ -487,7 +487,7 @@ def test_pictures_of_pages_lie_in_the_site(built):
 
 def page_of(*cells):
     """The cells of a notebook as a page has them."""
-    return site.without_widgets(nbformat.v4.new_notebook(cells=list(cells))).cells
+    return site.fit_for_a_page(nbformat.v4.new_notebook(cells=list(cells))).cells
 
 
 def test_a_page_says_what_exercises_need():

@@ -1,24 +1,20 @@
 """Live training: what a press trains, what a page is told meanwhile, how long it says it takes."""
 
 import re
-import subprocess
-import sys
 import time
 from dataclasses import replace
-from functools import partial, wraps
+from functools import wraps
 from typing import NamedTuple
 
 import pytest
-from browser import plain_page
 from comm.base_comm import BaseComm
 from IPython.core.formatters import DisplayFormatter
 
 import cplab
 from cplab import Run, lab, results
-from cplab.estimates import Lack
-from cplab.lab import jobs, missing
+from cplab.lab import jobs
 from cplab.lab.jobs import Throttle
-from cplab.labs import lab05, lab09
+from cplab.labs import lab05
 from cplab.results import duration, requests
 from cplab.specs.experiments import FUNCTIONS
 
@@ -85,19 +81,6 @@ def test_an_explorer_that_trains_five_seeds_tells_the_page_few_things_a_second(m
     explorer = cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=400)
     explorer.choose(count=5)
     assert_few_while(messages, explorer.train, explorer.wait)
-
-
-@pytest.mark.usefixtures("nothing_shipped", "burst")
-def test_a_treatment_with_its_controls_tells_the_page_few_things_a_second(messages):
-    treated = Run("blur", length=160, recovery=150, treatments="renorm@80")
-    job = lab.live(lab09.with_controls(treated), draw=lambda lines: "<p>drawn</p>")
-    assert_few_while(messages, job.press, job.wait)
-
-
-@pytest.mark.usefixtures("nothing_shipped", "burst")
-def test_a_cell_that_lacks_results_tells_the_page_few_things_a_second(messages):
-    job = missing.offer([Lack(replace(TINY, onset=onset)) for onset in range(20)])
-    assert_few_while(messages, job.press, job.wait)
 
 
 def test_a_search_tells_the_page_few_things_a_second(messages, monkeypatch):
@@ -246,18 +229,32 @@ globalThis.tell = (live) => { const model = cplabLinks.NAME;
 
 
 @pytest.fixture
-def played(chromium):
+def played(used_page):
     """The page of a button, whose kernel is what the test says: `tell`, and `sent`."""
     job = lab.live({"a": TINY})
     script = MODEL.replace("NAME", f"n{job.link.name}")
     page_of_job = job.page().replace(job.link.name, f"n{job.link.name}")
-    with plain_page(chromium) as page:
-        page.set_content(f"<script>{script}</script>{page_of_job}<script>{jobs.SCRIPT}</script>")
-        yield page
+    used_page.goto("about:blank")
+    used_page.set_content(f"<script>{script}</script>{page_of_job}<script>{jobs.SCRIPT}</script>")
+    return used_page
+
+
+MESSAGE = "document.querySelector('[data-is=message]').textContent"
+
+
+def test_a_press_to_stop_is_answered_at_once_and_until_all_has_ended(played):
+    played.evaluate("Object.values(cplabLinks)[0].heard['msg:custom'][0]({alive: true, why: ''})")
+    played.evaluate("tell({busy: true, done: 0, epochs: 9})")
+    played.get_by_role("button", name="Stop").click()
+    assert played.evaluate(MESSAGE) == "stopping …"  # which the kernel has not heard yet
+    played.evaluate("tell({busy: true, done: 1, epochs: 9})")
+    assert played.evaluate(MESSAGE) == "stopping …"
+    played.evaluate("tell({message: 'stopped'})")
+    assert played.evaluate(MESSAGE) == "stopped"
 
 
 def test_on_colab_a_page_asks_for_news_as_long_as_python_works(played):
-    """Each second, of which the test decides."""
+    """Each second, of which the test decides, for this page and those after it."""
     played.clock.install()
     played.evaluate("tell({busy: true, colab: true, done: 0, epochs: 9})")
     played.clock.run_for(2500)
@@ -266,71 +263,6 @@ def test_on_colab_a_page_asks_for_news_as_long_as_python_works(played):
     asked = played.evaluate("sent.length")
     played.clock.run_for(9000)
     assert played.evaluate("sent.length") == asked
-
-
-MESSAGE = "document.querySelector('[data-is=message]').textContent"
-
-
-@pytest.fixture
-def stopping(played):
-    """The page after a press on Stop, which the kernel has not heard yet."""
-    played.evaluate("Object.values(cplabLinks)[0].heard['msg:custom'][0]({alive: true, why: ''})")
-    played.evaluate("tell({busy: true, done: 0, epochs: 9})")
-    played.get_by_role("button", name="Stop").click()
-    return played
-
-
-def test_a_press_to_stop_is_answered_at_once(stopping):
-    assert stopping.evaluate(MESSAGE) == "stopping …"
-
-
-def test_a_press_to_stop_is_answered_as_long_as_epochs_end(stopping):
-    stopping.evaluate("tell({busy: true, done: 1, epochs: 9})")
-    assert stopping.evaluate(MESSAGE) == "stopping …"
-
-
-def test_a_stop_is_said_when_all_has_ended(stopping):
-    stopping.evaluate("tell({message: 'stopped'})")
-    assert stopping.evaluate(MESSAGE) == "stopped"
-
-
-# Where it is trained ------------------------------------------------------------------------------
-
-SCREENS = """
-import sys
-from cplab import Explorer, Run, lab, quantities
-from cplab.lab import missing
-from cplab.labs import lab05
-
-def trained(press, wait):
-    press()
-    assert wait(300)
-
-run = Run("blur", length=1, recovery=1, profile="ci", schedule="fixed")
-live = lab.live({"blurred": run})
-trained(live.press, live.wait)
-offer = missing.offer(quantities.harm(run.replace(length=2)).lacking)
-trained(offer.press, offer.wait)
-explorer = Explorer("ci", schedule="fixed", onset=1, length=1, recovery=1)
-trained(explorer.train, explorer.wait)
-search = lab05.grow_and_prune("practice", fastest=12.8)
-search.choose(gamma="12.8 %", peak="55 %")
-trained(search.press, search.wait)
-print(live.message, offer.message, explorer.words, search.message, sep="|")
-print("torch" in sys.modules)
-"""
-
-
-def test_no_screen_loads_torch_where_it_is_shown():
-    command = [sys.executable, "-c", SCREENS]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    messages, torch_is_loaded = printed.splitlines()
-    live, offer, explorer, search = messages.split("|")
-    assert live.startswith("trained in")
-    assert offer.startswith("trained in")
-    assert "3 seeds" in explorer
-    assert search.endswith("% right (one seed)")
-    assert torch_is_loaded == "False"
 
 
 # What is trained ----------------------------------------------------------------------------------
@@ -346,7 +278,7 @@ class Trained(NamedTuple):
     drawn: list[dict]
 
 
-def press(groups, *, times=1):
+def press(groups):
     """Press a button that trains, and wait."""
     drawn = []
 
@@ -355,19 +287,9 @@ def press(groups, *, times=1):
         return "<p>drawn</p>"
 
     job = lab.live(groups, parts, draw=draw)
-    for _ in range(times):
-        job.press()
+    job.press()
     assert job.wait(100)
     return Trained(job, drawn)
-
-
-@pytest.fixture(scope="module")
-def two_lines(elsewhere):
-    """Two blurred networks and a clear one, of which a double-click starts the training."""
-    groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cplab.lab.training.DRAWN", 0)
-        return elsewhere(lambda: press(groups, times=2))[0]
 
 
 def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
@@ -376,13 +298,12 @@ def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
     assert press(groups).drawn[0] == {"blurred": [3, 0], "clear": [0]}
 
 
-def test_a_figure_grows_while_its_runs_are_trained(two_lines):
-    """And a double-click starts, and does not stop."""
-    assert two_lines.drawn[-1] == {"blurred": [3, 3], "clear": [2]}
-
-
-def test_the_last_drawing_stays(two_lines):
-    assert "drawn" in two_lines.job.picture
+def test_a_figure_grows_while_its_runs_are_trained_and_stays(monkeypatch, nothing_shipped):
+    monkeypatch.setattr("cplab.lab.training.DRAWN", 0)
+    groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
+    trained = press(groups)
+    assert trained.drawn[-1] == {"blurred": [3, 3], "clear": [2]}
+    assert "drawn" in trained.job.picture
 
 
 @pytest.mark.usefixtures("nothing_shipped")
@@ -418,31 +339,17 @@ def fail_at_first(lines):
     return "<p>drawn</p>"
 
 
-class Pressed(NamedTuple):
-    """A button whose training has ended, and what it has trained."""
-
-    job: jobs.Job
-    result: results.Result | None
-
-
-@pytest.fixture(scope="module")
-def pressed(elsewhere):
-    """Buttons by their drawings."""
-
-    def train(draw):
-        job = lab.live({"blurred": BLURRED}, draw=draw)
-        job.press()
-        assert job.wait(100)
-        return Pressed(job, results.find(BLURRED))
-
-    return {draw: elsewhere(partial(train, draw))[0] for draw in (fail, fail_at_first)}
-
-
-@pytest.mark.parametrize("draw", [fail, fail_at_first])
-def test_training_goes_on_where_a_drawing_fails(draw, pressed):
-    job, result = pressed[draw]
-    assert result
+@pytest.mark.usefixtures("nothing_shipped")
+@pytest.mark.parametrize(
+    ("draw", "shown"), [(fail, "ValueError: no figure"), (fail_at_first, "<p>drawn</p>")]
+)
+def test_training_goes_on_where_a_drawing_fails_and_says_so_where_it_still_does(draw, shown):
+    job = lab.live({"blurred": BLURRED}, draw=draw)
+    job.press()
+    assert job.wait(100)
+    assert results.find(BLURRED)
     assert job.message.startswith("trained in")
+    assert shown in job.picture
 
 
 @pytest.mark.usefixtures("nothing_shipped")
@@ -451,11 +358,3 @@ def test_a_press_to_stop_that_comes_after_the_end_trains_nothing():
     job.link._handle_custom_msg({"stop": True}, [])
     assert job.wait(0)
     assert results.find(TINY) is None
-
-
-def test_a_drawing_that_fails_says_so(pressed):
-    assert "ValueError: no figure" in pressed[fail].job.picture
-
-
-def test_a_drawing_that_succeeds_in_the_end_is_shown(pressed):
-    assert "<p>drawn</p>" in pressed[fail_at_first].job.picture

@@ -32,23 +32,13 @@ def wheel(tmp_path_factory):
     return wheel
 
 
-@pytest.fixture(scope="module")
-def files(wheel):
-    return set(zipfile.ZipFile(wheel).namelist())
-
-
-def test_it_holds_nothing_beside_the_package(files):
+def test_it_holds_the_package_and_nothing_beside_it(wheel):
+    files = {*zipfile.ZipFile(wheel).namelist()}
     assert {name.partition("/")[0].partition("-")[0] for name in files} == {"cplab"}
-
-
-@pytest.mark.parametrize("kind", ["py", "csv", "css", "js", "wasm", "parquet"])
-def test_it_holds_all_of_the_package(kind, files):
-    paths = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(f"cplab/**/*.{kind}")}
-    assert paths
-    assert paths <= files
-
-
-def test_it_holds_no_checkpoint_of_a_notebook(files):
+    for kind in ("py", "csv", "css", "js", "wasm", "parquet"):
+        paths = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(f"cplab/**/*.{kind}")}
+        assert paths
+        assert paths <= files
     assert not [name for name in files if "checkpoint" in name and name.endswith(".ipynb")]
 
 
@@ -81,34 +71,24 @@ def home(wheel, tmp_path_factory):
 
 
 LOOK_UP = """
+from importlib.util import find_spec
 import cplab
 result = cplab.run(deficit="blur", length=8)
 print(cplab.__file__)
 print(result.source, len(result.curve))
-"""
-
-
-def test_outside_the_clone_it_finds_a_shipped_result(home):
-    place, found = run("-S", "-c", LOOK_UP, **home.settings).splitlines()
-    assert Path(place).is_relative_to(home.folder)
-    assert found == "shipped 23"
-
-
-BESIDE = """
-from importlib.util import find_spec
 print([name for name in ("reproduction", "benchmarks") if find_spec(name)])
 """
 
 
-def test_outside_the_clone_there_is_nothing_that_stands_beside_the_package(home):
-    assert run("-S", "-c", BESIDE, **home.settings) == "[]\n"
-
-
-def test_its_command_says_its_version(home):
-    assert run("-S", home.command, "--version", **home.settings).startswith("cplab 0.")
+def test_outside_the_clone_it_finds_a_shipped_result_without_what_stands_beside(home):
+    place, found, beside = run("-S", "-c", LOOK_UP, **home.settings).splitlines()
+    assert Path(place).is_relative_to(home.folder)
+    assert found == "shipped 23"
+    assert beside == "[]"
 
 
 def test_its_command_copies_the_labs(home):
+    assert run("-S", home.command, "--version", **home.settings).startswith("cplab 0.")
     run("-S", home.command, "lab", "--copy", **home.settings)
     for path in ROOT.glob("labs/*.ipynb"):
         copy = teach.folder_of(home.settings["cwd"] / "cplab-labs", path) / path.name

@@ -10,15 +10,23 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import a_run, cell, grown, one_line, outcome
+from conftest import a_run, cell, grown, one_line, outcome, reported
 
 import cplab
 from cplab.engine import sweep, workers
+from cplab.errors import Cancelled, CplabError
 from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.measure import parse_measures
-from cplab.results import ask
+from cplab.results import Request
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "real_workers")
+
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    """All tests have the same one, which takes seconds to start."""
+    monkeypatch.setenv("CPLAB_WORKERS", "1")
+
 
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
 LONG = a_run("blur", 900, 1)
@@ -76,7 +84,7 @@ def test_rows_are_told_once_and_as_they_are_made():
         rows.append(row["epoch"])
         moments.append(time.monotonic())
 
-    cplab.run(a_run("blur", 50, 1), report=report, device="cpu")
+    reported(a_run("blur", 50, 1), report)
     assert rows == [*range(53)]
     assert moments[-1] - moments[0] > 0.1
 
@@ -103,23 +111,48 @@ def test_what_a_students_function_prints_is_shown(capsys):
     assert "seen 128" in capsys.readouterr().out
 
 
+class Asked:
+    """A request for a run that another thread trains, as a screen's does."""
+
+    def __init__(self, run):
+        self.stop = threading.Event()
+        self.half_way = threading.Event()
+        self.error = None
+        self.request = Request([run], device="cpu", stop=self.stop).listen(self.hear)
+        self.thread = threading.Thread(target=self.train)
+        self.thread.start()
+
+    def hear(self, request, news):
+        if request.done > 10:
+            self.half_way.set()
+
+    def train(self):
+        try:
+            list(self.request.train())
+        except CplabError as error:
+            self.error = error
+
+    def end(self):
+        """Wait until it has ended, and raise its error, if it has one."""
+        self.thread.join(120)
+        assert not self.thread.is_alive()
+        if self.error:
+            raise self.error
+
+
 def trained_half_way(run):
-    """A request for a run that has some epochs."""
-    some = threading.Event()
-    request = ask([run], device="cpu")
-    request.listen(lambda request, news: some.set() if request.done > 10 else None)
-    assert some.wait(120)
-    return request
+    asked = Asked(run)
+    assert asked.half_way.wait(120)
+    return asked
 
 
-@pytest.mark.parametrize("then", [lambda request: request.state == "stopped"])
-def test_a_stop_reaches_a_worker_within_a_moment(then):
-    request = trained_half_way(LONG)
-    request.stop()
+def test_a_stop_reaches_a_worker_within_a_moment():
+    asked = trained_half_way(LONG)
+    asked.stop.set()
     began = time.monotonic()
-    assert request.wait(5)
+    with pytest.raises(Cancelled):
+        asked.end()
     assert time.monotonic() - began < 1
-    assert then(request)
     assert not [worker for worker in workers._workers if not becomes_free(worker)]
 
 
@@ -133,38 +166,19 @@ def becomes_free(worker):
 def test_a_pause_changes_no_bit(monkeypatch):
     monkeypatch.setattr(sweep, "STRETCH", 0.1)
     run = a_run("blur", 30, 1)
-    request = trained_half_way(run)
-    request.stop()
-    request.wait()
-    assert request.start().wait(120)
-    assert outcome(request.results[run]) == grown([run])[run]
+    asked = trained_half_way(run)
+    asked.stop.set()
+    with pytest.raises(Cancelled):
+        asked.end()
+    assert outcome(cplab.run(run, device="cpu")) == grown([run])[run]
 
 
 def pid(worker):
     return worker.executor.submit(os.getpid).result()
 
 
-def test_a_dead_worker_is_one_clear_line_that_names_its_run(monkeypatch):
-    monkeypatch.setattr(sweep, "STRETCH", 0.1)
-    cplab.run(SOME[0], device="cpu")  # so that there is a worker
-    number = pid(workers._workers[0])
-    request = trained_half_way(LONG)
-    os.kill(number, signal.SIGKILL)
-    request.wait()
-
-    def end():
-        raise request.error
-
-    one_line(end, "worker process died", LONG.call(), "workers=1")
-    request = ask([LONG], device="cpu")
-    request.listen(lambda request, news: request.stop())
-    request.wait()
-    assert request.epochs < LONG.epochs  # it goes on from a checkpoint
-
-
 def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced():
-    workers.end_all()
-    cplab.run(SOME[0], device="cpu")
+    cplab.run(SOME[0], device="cpu")  # so that there is one
     [worker] = workers._workers
     os.kill(pid(worker), signal.SIGKILL)
     while worker.executor._flags.broken is None:  # as long as loky has not noticed
@@ -172,22 +186,27 @@ def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced():
     assert swept(SOME[:1]) == grown(SOME[:1])
 
 
-def test_an_idle_worker_ends(monkeypatch):
+def test_a_dead_worker_is_one_clear_line_that_names_its_run(monkeypatch):
+    monkeypatch.setattr(sweep, "STRETCH", 0.1)
     cplab.run(SOME[0], device="cpu")
-    monkeypatch.setattr(workers, "IDLE", 0)
-    until = time.monotonic() + 30
-    while workers._workers and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not workers._workers
+    number = pid(workers._workers[0])
+    asked = trained_half_way(LONG)
+    os.kill(number, signal.SIGKILL)
+    one_line(asked.end, "worker process died", LONG.call(), "workers=1")
+    asked = trained_half_way(LONG)
+    asked.stop.set()
+    with pytest.raises(Cancelled):
+        asked.end()
+    assert asked.request.epochs < LONG.epochs  # it goes on from a checkpoint
 
 
 def test_two_that_ask_for_the_same_share_one_training(monkeypatch):
     run = a_run("blur", 20, 1, seed=7)
-    first, second = ask([run], device="cpu"), ask([run], device="cpu")
-    assert first.wait(120)
-    assert second.wait(120)
-    assert first.done + second.done == run.epochs
-    assert first.results[run].seconds == second.results[run].seconds
+    first, second = Asked(run), Asked(run)
+    first.end()
+    second.end()
+    assert first.request.done + second.request.done == run.epochs
+    assert first.request.results[run].seconds == second.request.results[run].seconds
 
 
 def test_a_worker_works_where_the_notebook_works(tmp_path, monkeypatch):
@@ -208,39 +227,6 @@ def test_a_setting_of_the_machine_s_limits_workers(monkeypatch):
 def test_a_setting_that_is_no_number_is_one_line(monkeypatch):
     monkeypatch.setenv("CPLAB_WORKERS", "few")
     one_line(workers.most_workers, "$CPLAB_WORKERS 'few'", "from 1 to 1000")
-
-
-NOTEBOOK = """
-import sys, time, cplab
-from cplab.engine import workers
-workers.warm()
-run = cplab.Run(profile="ci", onset=1, recovery=1)
-print(cplab.run(run, fresh=True).accuracy, "torch" in sys.modules, flush=True)
-print(workers._workers[0].executor.submit(__import__("os").getpid).result(), flush=True)
-time.sleep(900)
-"""
-
-
-def test_a_notebook_loads_no_torch_and_its_workers_end_with_it(python):
-    process = python(NOTEBOOK)
-    accuracy, torch_is_loaded = process.stdout.readline().split()
-    assert float(accuracy) > 0
-    assert torch_is_loaded == "False"
-    worker = int(process.stdout.readline())
-    process.kill()
-    process.communicate(timeout=300)
-    until = time.monotonic() + 30
-    while exists(worker) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not exists(worker)
-
-
-def exists(pid):
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 # A file that is edited between two presses --------------------------------------------------------
@@ -351,3 +337,72 @@ def test_an_experiment_may_read_a_run_of_an_own_function():
         "    return {'at': cplab.run(base).accuracy}\n"
     )
     assert cell(text, cplab=cplab, base=base)["ending"]() == {"at": cplab.run(base).accuracy}
+
+
+# A notebook and its workers -----------------------------------------------------------------------
+
+SCREENS = """
+import os, sys, time
+from cplab import Explorer, Run, lab, quantities
+from cplab.engine import workers
+from cplab.lab import missing
+from cplab.labs import lab05
+
+def trained(press, wait):
+    press()
+    assert wait(300)
+
+workers.warm()
+run = Run("blur", length=1, recovery=1, profile="ci", schedule="fixed")
+live = lab.live({"blurred": run})
+trained(live.press, live.wait)
+offer = missing.offer(quantities.harm(run.replace(length=2)).lacking)
+trained(offer.press, offer.wait)
+explorer = Explorer("ci", schedule="fixed", onset=1, length=1, recovery=1)
+trained(explorer.train, explorer.wait)
+lab05.FASTEST = 12.8
+search = lab05.grow_and_prune("practice")
+search.choose(gamma="12.8 %", peak="55 %")
+trained(search.press, search.wait)
+print(live.message, offer.message, explorer.words, search.message, sep="|")
+print("torch" in sys.modules)
+print(workers._workers[0].executor.submit(os.getpid).result(), flush=True)
+time.sleep(900)
+"""
+
+
+def test_no_screen_loads_torch_where_it_is_shown_and_workers_end_with_their_notebook(
+    python,
+):
+    process = python(SCREENS)
+    live, offer, explorer, search = process.stdout.readline().split("|")
+    assert live.startswith("trained in")
+    assert offer.startswith("trained in")
+    assert "3 seeds" in explorer
+    assert search.endswith("% right (one seed)\n")
+    assert process.stdout.readline() == "False\n"
+    worker = int(process.stdout.readline())
+    process.kill()
+    process.communicate(timeout=300)
+    until = time.monotonic() + 30
+    while exists(worker) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not exists(worker)
+
+
+def exists(pid):
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def test_an_idle_worker_ends(monkeypatch):
+    """The last test, so that none starts anew."""
+    cplab.run(SOME[0], device="cpu")
+    monkeypatch.setattr(workers, "IDLE", 0)
+    until = time.monotonic() + 30
+    while workers._workers and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not workers._workers

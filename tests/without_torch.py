@@ -11,6 +11,7 @@ import io
 import os
 import re
 import socket
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.machinery import PathFinder
@@ -137,7 +138,7 @@ class Change(NamedTuple):
 
     old: str
     new: str
-    stays: tuple[str, ...] = ()  # words with the old value that are about something else
+    stays: Sequence[str] = ()  # words with the old value that are about something else
 
 
 class Played(NamedTuple):

@@ -58,7 +58,11 @@ def loads(
 ) -> "TrainState | None":
     """Read a state that `dumps` has written.
 
-    Arguments: content, the bytes; task, of the run; device; provenance, as the run is computed now.
+    Arguments:
+        content: the bytes.
+        task: of the run.
+        device: where it is computed.
+        provenance: as the run is computed now.
 
     Returns: None if the bytes are damaged, belong to another network or to an earlier version of
         it, or were computed in another way.

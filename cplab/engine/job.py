@@ -37,7 +37,6 @@ class Job:
     Attributes:
         specs: the runs, or the experiment alone.
         device: auto, cuda, mps or cpu.
-        threads: of torch; one if None.
         own: students' own functions, and measurements, for another process.
         end: the number of the first part of the timeline that is not trained.
         contents: for each run, checkpoints to begin from.
@@ -49,7 +48,6 @@ class Job:
 
     specs: Sequence[Run | Experiment]
     device: str = "auto"
-    threads: int | None = None
     own: list[Registered] = field(default_factory=list)
     end: int = 0
     contents: list[list[bytes]] = field(default_factory=list)

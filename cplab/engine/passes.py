@@ -10,7 +10,6 @@ from cplab.engine.gpu import cards
 from cplab.engine.gpu.branches import Branches
 from cplab.engine.gpu.graphs import Graphs
 from cplab.engine.stack import Stack
-from cplab.runs import Loss
 from cplab.runs.tasks import Classification, TrainState
 
 Kind = type[Stack] | type[Branches]
@@ -30,18 +29,15 @@ class Passes:
         states: Sequence[TrainState],
         task: Classification,
         device: torch.device,
-        treated: Loss | None = None,
     ) -> None:
         self.networks = kind(states)
-        self.treated = treated  # the loss that a treatment puts in place of the cross-entropy
-        self.compute = partial(self.networks.passes, task, treated=treated)
+        self.compute = partial(self.networks.passes, task)
         self.graphs = Graphs(self.networks, self.compute) if cards.is_card(device) else None
 
-    def serve(self, kind: Kind, states: Sequence[TrainState], treated: Loss | None) -> bool:
-        """Whether these are the passes of these states, as they were when the last epoch ended, and
-        of this loss."""
+    def serve(self, kind: Kind, states: Sequence[TrainState]) -> bool:
+        """Whether these are the passes of these states, as they were when the last epoch ended."""
         networks = self.networks
-        if type(networks) is not kind or not networks.holds(states) or treated != self.treated:
+        if type(networks) is not kind or not networks.holds(states):
             return False
         return self.graphs is None or self.graphs.fit()
 

@@ -61,16 +61,12 @@ class Surroundings(NamedTuple):
     @staticmethod
     def here() -> "Surroundings":
         """Those of this process."""
-        folder = "."
-        with suppress(OSError):  # the folder was removed
-            folder = os.getcwd()
         variables = {name: text for name, text in os.environ.items() if name.startswith("CPLAB_")}
-        return Surroundings(folder, [*sys.path], variables)
+        return Surroundings(os.getcwd(), [*sys.path], variables)
 
     def take_over(self) -> None:
         """Make them those of this process."""
-        with suppress(OSError):
-            os.chdir(self.folder)
+        os.chdir(self.folder)
         sys.path[:] = self.path
         for name in [name for name in os.environ if name.startswith("CPLAB_")]:
             del os.environ[name]
@@ -82,8 +78,11 @@ def do_job(
 ) -> tuple[Any, list[News]]:
     """Do a job in this process, as the one that asks would.
 
-    Arguments: number, of the job among those of this process; job; surroundings; period, seconds
-        between two messages.
+    Arguments:
+        number: of the job among those of this process.
+        job: the job.
+        surroundings: of a job, see `Surroundings`.
+        period: seconds between two messages.
 
     Returns: what `do` returns, and what was not told yet. Raises: what `do` raises.
     """

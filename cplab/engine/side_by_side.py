@@ -3,13 +3,13 @@
 `train.train_alone` does the same to one network.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from cplab.deficits import Batch, Deficit
+from cplab.deficits import Batch
 from cplab.engine.gpu.branches import Branches
 from cplab.engine.job import Flag
 from cplab.engine.passes import Kind, Passes
@@ -48,7 +48,7 @@ def train_side_by_side(
     """
     first = trainings[0]
     images = first.images
-    passes = passes_for(trainings, kind, step)
+    passes = passes_for(trainings, kind)
     networks = passes.networks
     networks.load()
     set_rates(networks.optimizer, step.lr, step.decay)
@@ -77,13 +77,13 @@ def train_side_by_side(
     return rows
 
 
-def passes_for(trainings: Sequence[Training], kind: Kind, step: Step) -> Passes:
+def passes_for(trainings: Sequence[Training], kind: Kind) -> Passes:
     """The passes of these trainings: those of their last epoch, if they still serve."""
     first = trainings[0]
     states = [training.state for training in trainings]
     passes = first.passes
-    if passes is None or not passes.serve(kind, states, step.loss):
-        passes = Passes(kind, states, first.task, first.images.train_x.device, step.loss)
+    if passes is None or not passes.serve(kind, states):
+        passes = Passes(kind, states, first.task, first.images.train_x.device)
         first.passes = passes
     return passes
 
@@ -102,25 +102,9 @@ def seen_batches(
         batches = joined_batches(trainings, step)
     else:
         batches = drawn_batches(trainings, step)
-    for seen in deprived_batches(step.deficit, batches):
-        yield join_networks(seen, len(trainings))
-
-
-def deprived_batches(deficit: Deficit, batches: Iterable[list[Drawn]]) -> Iterator[list[Labelled]]:
-    """Yield each network's batches as a deficit changes them.
-
-    If the deficit changes nothing in the whole epoch, a warning says so.
-    """
-    is_idle = True
     for drawn in batches:
-        seen = []
-        for clear, labels, batch in drawn:
-            answer = Labelled(*deficit(clear, labels, batch))
-            is_idle = is_idle and deficit.is_idle((clear, labels), answer)
-            seen.append(answer)
-        yield seen
-    if is_idle:
-        deficit.warn_idle()
+        seen = [Labelled(*step.deficit(x, y, batch)) for x, y, batch in drawn]
+        yield join_networks(seen, len(trainings))
 
 
 def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
@@ -207,13 +191,10 @@ def all_seen(trainings: Sequence[Training], step: Step) -> Labelled:
     labels = []
     for training in trainings:
         source = training.training_images(step)
-        clear = Labelled(source.normal(source.train_x), source.train_y)
         batch = training.task.describe_batch(torch.arange(len(source.train_y)), epoch, source)
-        answer = Labelled(*step.deficit(clear.x, clear.y, batch))
-        if training is trainings[0] and step.deficit.is_idle(clear, answer):
-            step.deficit.warn_idle()
-        images.append(answer.x)
-        labels.append(answer.y)
+        x, y = step.deficit(source.normal(source.train_x), source.train_y, batch)
+        images.append(x)
+        labels.append(y)
     return Labelled(torch.stack(images), torch.stack(labels))
 
 

@@ -2,21 +2,22 @@
 
 With small networks, most time passes between matrix products, not in them. In a stack a weight of
 all networks is one tensor, with a row for each network, and a step has one batched product for all.
-Rows never meet, so that a seed's bits do not depend on the seeds beside it. `side_by_side` trains a
-stack.
+Rows never meet, so that a seed's bits do not depend on the seeds beside it. The networks are chains
+of linear layers: convolutions would be slower in a stack than one after another. `side_by_side`
+trains a stack.
 """
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import stack_module_state
 
 from cplab import data, devices, models
 from cplab.data import Images
-from cplab.runs import Loss, Run
+from cplab.runs import Run
 from cplab.runs.tasks import Classification, TrainState, make_optimizer, scale_gradients
 from cplab.seeding import seeded
 from cplab.specs.profiles import PROFILES
@@ -24,9 +25,7 @@ from cplab.specs.profiles import PROFILES
 TESTED = 5  # networks that are tested at a time, since a test has more images than a step
 EVERY_ONE = slice(None)  # all networks of a stack
 TRIED = 40  # images on which a stack is tried; a batch has no more
-Tensors = dict[str, Tensor]
-# Layers of a chain that is computed without vmap
-CHAINED = nn.Linear, nn.Flatten, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU
+CHAINED = nn.Linear, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU  # layers of a chain
 
 
 def is_stacked(run: Run) -> bool:
@@ -42,61 +41,42 @@ def is_stacked(run: Run) -> bool:
 
 @cache
 def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
-    """Whether networks of a model can be trained in a stack.
-
-    They can if a trial gives what each network gives alone, and the same bits whichever networks
-    are beside it. Convolutions would be slower in a stack than one after another.
+    """Whether networks of a model can be trained in a stack: chains, for which a trial gives the
+    same bits whichever networks are beside them.
 
     Arguments: model, its name; channels, size and classes, of the images.
     """
     with seeded(0):
         nets = [models.build(model, channels, size, classes) for _ in range(5)]
         x = torch.randn(5, TRIED, channels, size, size)  # other images for each network
-    # The bits of their sums depend on the number of networks
-    excluded = nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm
-    if any(isinstance(layer, excluded) for layer in nets[0].modules()):
+    return is_chain(nets[0]) and stacks_alike(nets, x[:, :4]) and stacks_alike(nets, x)
+
+
+def is_chain(net: nn.Module) -> bool:
+    """Whether a network is a chain: `nn.Flatten()`, and then linear layers, each used once, and
+    functions of single numbers."""
+    if type(net) is not nn.Sequential or str(net[0]) != str(nn.Flatten()):
         return False
-    try:
-        return stacks_alike(nets, x[:, :4]) and stacks_alike(nets, x)
-    except Exception:  # a student's own network may do anything that vmap cannot
+    if len([*net.children()]) < len(net):  # a layer is used twice
         return False
-
-
-def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
-    """Whether the first of five networks gives the same in stacks of five, two and one.
-
-    Its logits and buffers must be those that it has without a stack, but for rounding, and its
-    gradients the same to the bit in each stack.
-
-    Arguments: nets, five; x, images (networks, N, …).
-    """
-    trials = [try_stack(nets[:count], x[:count]) for count in (5, 2, 1)]
-    outputs_alone = [nets[0].train()(x[0]), *nets[0].buffers()]
-    for trial in trials:
-        for output, output_alone in zip(trial.outputs, outputs_alone, strict=True):
-            if not torch.allclose(output, output_alone, rtol=1e-3, atol=1e-4):
-                return False
-        for gradient, expected in zip(trial.gradients, trials[-1].gradients, strict=True):
-            if not torch.equal(gradient, expected):
-                return False
+    for layer in net[1:]:
+        if type(layer) not in CHAINED or (isinstance(layer, nn.Linear) and layer.bias is None):
+            return False
     return True
 
 
-class Trial(NamedTuple):
-    """What the first network of a stack has computed."""
+def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
+    """Whether the gradients of the first of five networks have the same bits in stacks of five, two
+    and one. Arguments: nets, five; x, images (networks, N, …)."""
+    five, two, one = (first_gradients(nets[:count], x[:count]) for count in (5, 2, 1))
+    return all(map(torch.equal, five, one)) and all(map(torch.equal, two, one))
 
-    outputs: list[Tensor]  # its logits (N, classes) and then its buffers
-    gradients: list[Tensor]  # of each weight
 
-
-def try_stack(nets: Sequence[nn.Module], x: Tensor) -> Trial:
-    """Compute both passes of a stack, from images (networks, N, …)."""
+def first_gradients(nets: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
+    """The gradients of the first network of a stack, from images (networks, N, …)."""
     stack = Stack([TrainState(net, make_optimizer(net)) for net in nets])
-    logits = stack.logits(x)
-    logits.square().sum().backward()
-    buffers = [buffer[0] for buffer in stack.buffers.values()]
-    gradients = [weight.grad[0] for weight in stack.weights.values()]
-    return Trial([logits[0], *buffers], gradients)
+    stack.logits(x).square().sum().backward()
+    return [weight.grad[0] for weight in stack.weights.values()]
 
 
 class Stack:
@@ -112,14 +92,14 @@ class Stack:
         self.members = [(state.net, state.optimizer) for state in states]
         self.net = states[0].net
         self.nets = [self.net]  # one has the passes of all
-        self.weights, self.buffers = stack_module_state([state.net.train() for state in states])
+        self.weights, _ = stack_module_state([state.net for state in states])
         # A fused optimiser would round the last numbers of a tensor, which fill no register, in
         # another way. Which numbers these are depends on how many networks there are
         optimizer = states[0].optimizer
         options = optimizer.defaults | {"fused": False, "foreach": False}
         self.optimizer = type(optimizer)([*self.weights.values()], **options)
-        # The weights and buffers of each state, by name
-        self.tensors = [dict(state.net.state_dict(keep_vars=True)) for state in states]
+        # The weights of each state, by name
+        self.tensors = [dict(state.net.named_parameters()) for state in states]
         # All images and labels as a deficit changed them, by its name and their `image_part`
         self.seen: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
 
@@ -134,29 +114,26 @@ class Stack:
 
         Returns: (networks, N, classes).
         """
-        weights = {name: weight[members] for name, weight in self.weights.items()}
-        if is_chain(self.net):
-            return chain_logits(self.net, weights, x)
-        buffers = {name: buffer[members] for name, buffer in self.buffers.items()}
-
-        def call(weights: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
-            """The logits of one network."""
-            return functional_call(self.net, (weights, buffers), (images,))
-
-        return vmap(call)(weights, buffers, x)
+        x = x.flatten(2)
+        for name, layer in [*self.net.named_children()][1:]:
+            if isinstance(layer, nn.Linear):
+                weight = self.weights[f"{name}.weight"][members]  # (networks, out, in)
+                bias = self.weights[f"{name}.bias"][members]  # (networks, out)
+                x = torch.baddbmm(bias[:, None], x, weight.mT)
+            else:
+                x = layer(x)
+        return x
 
     def passes(
-        self,
-        task: Classification,
-        x: Tensor,
-        y: Tensor,
-        treated: Loss | None = None,
-        streams: Sequence[Any] = (),
+        self, task: Classification, x: Tensor, y: Tensor, streams: Sequence[Any] = ()
     ) -> Tensor:
         """Compute the mean loss of each network over its own images, and its gradients.
 
-        Arguments: task; x, images (networks, N, …); y, labels (networks, N); treated, the loss that
-            a treatment puts in place of the cross-entropy; streams, which a stack does not need.
+        Arguments:
+            task: that of the run.
+            x: images (networks, N, …).
+            y: labels (networks, N).
+            streams: not used here: a stack needs none.
 
         Returns: (networks,). The gradients of the stacked weights are in their `.grad`.
         """
@@ -165,7 +142,7 @@ class Stack:
         with devices.algorithms(x.device, arithmetic):
             with devices.autocast(x.device, arithmetic):
                 logits = self.logits(x).flatten(0, 1)
-                losses = task.loss(logits, y.flatten(), treated, reduction="none")
+                losses = task.loss(logits, y.flatten(), reduction="none")
                 means = losses.view(y.shape).mean(1)
             means.sum().backward()
         return means.detach()
@@ -175,13 +152,12 @@ class Stack:
         scale_gradients(self.weights.values(), norm, len(self.states))
 
     def weights_and_buffers(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The stacked tensors."""
-        return [*self.weights.values()], [*self.buffers.values()]
+        """The stacked weights. A chain has no buffers."""
+        return [*self.weights.values()], []
 
     @torch.inference_mode()
     def test(self, task: Classification, images: Images) -> list[dict]:
         """Test each network, as Classification.test does, and return its columns of the curve."""
-        self.net.eval()
         x = task.views(images.normal_test)
         y = images.test_y
         count = len(self.states)
@@ -197,10 +173,9 @@ class Stack:
 
     @torch.no_grad()
     def load(self) -> None:
-        """Copy the weights, buffers and optimiser's memory of each state into the stack."""
-        for name, stacked in (*self.weights.items(), *self.buffers.items()):
-            torch.stack([tensors[name] for tensors in self.tensors], out=stacked)
+        """Copy the weights and optimiser's memory of each state into the stack."""
         for name, weight in self.weights.items():
+            torch.stack([tensors[name] for tensors in self.tensors], out=weight)
             memories = []
             for state, tensors in zip(self.states, self.tensors, strict=True):
                 memories.append(state.optimizer.state.get(tensors[name], {}))
@@ -208,33 +183,12 @@ class Stack:
 
     @torch.no_grad()
     def write_back(self) -> None:
-        """Copy the stack's weights, buffers and optimiser's memory back into each state."""
+        """Copy the stack's weights and optimiser's memory back into each state."""
         for row, (state, tensors) in enumerate(zip(self.states, self.tensors, strict=True)):
-            for name, stacked in (*self.weights.items(), *self.buffers.items()):
-                tensors[name].copy_(stacked[row])
             for name, weight in self.weights.items():
+                tensors[name].copy_(weight[row])
                 memory = self.optimizer.state[weight]
                 state.optimizer.state[tensors[name]] = memory_of_row(memory, weight, row)
-
-
-def chain_logits(net: nn.Module, weights: Tensors, x: Tensor) -> Tensor:
-    """The logits of several networks that are chains: the same products as vmap's, without the time
-    that vmap takes itself.
-
-    Arguments: net, one of the networks; weights, of all, by name; x, images (networks, N, C, H, W).
-
-    Returns: (networks, N, classes).
-    """
-    for name, layer in net.named_children():
-        if isinstance(layer, nn.Linear):
-            weight = weights[f"{name}.weight"]  # (networks, out, in)
-            bias = weights[f"{name}.bias"]  # (networks, out)
-            x = torch.baddbmm(bias[:, None], x, weight.mT)
-        elif isinstance(layer, nn.Flatten):
-            x = x.flatten(2)
-        else:
-            x = layer(x)
-    return x
 
 
 def stack_memories(memories: Sequence[dict[str, Any]], weight: Tensor) -> dict[str, Any]:
@@ -261,22 +215,6 @@ def memory_of_row(memory: dict[str, Any], weight: Tensor, row: int) -> dict[str,
     for key, value in memory.items():
         values[key] = value[row].clone() if has_shape_of(value, weight) else value
     return values
-
-
-def is_chain(net: nn.Module) -> bool:
-    """Whether a network is a chain of linear layers and of functions of single numbers."""
-    if type(net) is not nn.Sequential:
-        return False
-    if len([*net.children()]) < len(net):  # a layer is used twice
-        return False
-    for layer in net:
-        if type(layer) not in CHAINED:
-            return False
-        if isinstance(layer, nn.Linear) and layer.bias is None:
-            return False
-        if isinstance(layer, nn.Flatten) and layer.start_dim != 1:
-            return False
-    return True
 
 
 def has_shape_of(value: object, weight: Tensor) -> bool:

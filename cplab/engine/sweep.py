@@ -6,7 +6,6 @@ number and every rate.
 """
 
 import math
-import time
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
@@ -33,10 +32,9 @@ from cplab.specs.profiles import PROFILES
 # Seconds after which a job returns with its state, which is then kept: an interruption costs no
 # more
 STRETCH = 4
-# The same where each stretch costs more: a large network and a slow disk take long to write, and a
-# GPU captures its graphs anew
+# The same where each stretch costs more: a large network takes long to write, and a GPU captures
+# its graphs anew
 LONG_STRETCH = 30
-SLOW = 0.2  # seconds that writing takes on a slow disk
 MOST_ON_CARD = 8  # jobs that share a GPU
 MOST_SIDE_BY_SIDE = 25  # networks in a job: the weights of more do not fit into a core's cache
 
@@ -63,8 +61,10 @@ def train_all(
 ) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
     """Train runs and compute experiments, several side by side.
 
-    Arguments: specs, of both; context, how they are trained; measures, when to take each
-        measurement, by name.
+    Arguments:
+        specs: of both.
+        context: how they are trained.
+        measures: when to take each measurement, by name.
 
     Yields: each spec, as it ends, with the fields of its Result, or the error with which it ended.
 
@@ -134,8 +134,10 @@ def next_group(queue: list[Segment], room: int, is_on_card: bool) -> list[Segmen
     """Take the next segment from the queue, with those of other seeds that are trained beside it in
     a stack or on a GPU.
 
-    Arguments: queue, whose last segment is next; room, the number of jobs that can still start,
-        each of which gets its share; is_on_card, whether an NVIDIA GPU trains them.
+    Arguments:
+        queue: of segments, of which the last one is next.
+        room: the number of jobs that can still start, each of which gets its share.
+        is_on_card: whether an NVIDIA GPU trains them.
     """
     following = queue[-1]
     if following.alone or not is_joined(following.spec, is_on_card):
@@ -172,15 +174,18 @@ def begin_job(
 ) -> Running:
     """Have a worker train segments.
 
-    Arguments: group; worker; context; measures; messages, which gets what the worker tells, and its
-        Future when it has ended.
+    Arguments:
+        group: of segments that one job trains.
+        worker: that gets the job.
+        context: how runs are trained.
+        measures: when to take each measurement, by name.
+        messages: a queue that gets what the worker tells, and its Future when it has ended.
     """
     running = Running(group, worker)
     specs = [segment.spec for segment in group]
     job = Job(
         specs,
         context.device,
-        context.threads,
         functions_for(specs, measures),
         end=group[0].end,
         contents=[beginnings(segment) for segment in group],
@@ -231,8 +236,7 @@ def stretch_length(group: Group, is_on_card: bool) -> float:
     """The seconds after which a job returns with the states of its segments."""
     if isinstance(group[0].spec, Experiment):
         return math.inf  # it has one part
-    writing = sum(segment.writing_seconds for segment in group)
-    if PROFILES[group[0].spec.profile].large or is_on_card or writing > SLOW:
+    if PROFILES[group[0].spec.profile].large or is_on_card:
         return LONG_STRETCH
     return STRETCH
 
@@ -382,9 +386,7 @@ def training_of(spec: Run | Experiment, stretch: Stretch) -> ResultFields:
 def keep_checkpoint(segment: Segment, stretch: Stretch) -> None:
     """Keep the state of a segment in memory and on disk, in place of its earlier ones."""
     path = checkpoints.file_paths(segment.spec)[len(stretch.rows)]
-    began = time.monotonic()
     checkpoints.write(path, stretch.content)
-    segment.writing_seconds = time.monotonic() - began
     segment.content = stretch.content
     if path.exists():  # on a full disk the earlier one stays
         checkpoints.remove(segment.files - {path})

@@ -20,7 +20,6 @@ from cplab.measure.measurements import Measures
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.runs.treatments import own_treatment
-from cplab.specs.own import Registered, load_own
 from cplab.tracebacks import own_lines
 
 
@@ -31,7 +30,6 @@ def train(
     last: Sequence[bool] = (),
     *,
     device: str = "auto",
-    entries: Iterable[Registered] = (),
     measures: Measures | None = None,
     seconds: float = math.inf,
     stop: Flag | None = None,
@@ -49,7 +47,6 @@ def train(
         last: for each run, whether these are its last parts, so that measurements of the end are
             due after them.
         device: auto, cuda, mps or cpu.
-        entries: of students' own functions, from own.own_entries.
         measures: when to take each measurement, by name.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
@@ -61,7 +58,6 @@ def train(
         saying which: train each alone to find out; CplabError for a measurement that fails at
         birth, and for a setting that changed.
     """
-    load_own(entries)
     chip = devices.pick(device)
     measures = measures or {}
     contents = contents or [()] * len(runs)
@@ -143,18 +139,15 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
     set_rates(optimizer, step.lr, step.decay)
     total = torch.zeros((), dtype=torch.float32, device=device)  # of the losses of all images
     count = 0  # of these images
-    is_idle = True
     net.train()
     for index, clear in task.batches(epoch, step, images):
-        labels = images.train_y[index]
         batch = task.describe_batch(index, epoch, images)
-        x, y = step.deficit(clear, labels, batch)
-        is_idle = is_idle and step.deficit.is_idle((clear, labels), (x, y))
+        x, y = step.deficit(clear, images.train_y[index], batch)
         if stop and stop.is_set():
             raise Cancelled
         optimizer.zero_grad()
         with devices.autocast(device, run.arithmetic), training.draws(count):
-            loss = task.loss(net(x), y, step.loss)
+            loss = task.loss(net(x), y)
         loss.backward()
         if step.gradient:
             scale_gradients(net.parameters(), step.gradient)
@@ -164,8 +157,6 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
         training.end_step(step)
         total += loss.detach() * len(y)
         count += len(y)
-    if is_idle:
-        step.deficit.warn_idle()
     with training.draws("test"):
         test = task.test(net, training.images)
     return training.row(step, total.item() / count, test)
@@ -202,11 +193,11 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
         else:
             raise
         line = reason.partition("\n")[0]
-        place = f"at epoch {epoch}"
+        circumstances = f"at epoch {epoch}"
         if len(trainings) == 1:
-            place += f" of seed {run.seed}"
-        if place not in line:
-            line += f" {place}"
+            circumstances += f" of seed {run.seed}"
+        if circumstances not in line:
+            line += f" {circumstances}"
         line = f"{line}: no result of that run is kept"
         failure = Failed(line)
         failure.student_lines = own_lines(error)

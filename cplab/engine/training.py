@@ -1,7 +1,7 @@
 """A run while it is trained: what it begins with, how it continues, and what it hands on."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +41,6 @@ class Training:
     state: TrainState
     provenance: Provenance
     error: Failed | None = None  # with which the run ended
-    after_step: Callable[[], None] | None = None  # called after each step
     # Of this network and those of the seeds beside it. They are kept from one epoch to the next by
     # the first of these trainings alone
     passes: Passes | None = None
@@ -108,13 +107,14 @@ class Training:
         """Do to the network what follows each step of the optimiser."""
         if step.fixed_norms:
             rescale_layers(self.state.net, self.birth_norms)
-        if self.after_step:
-            self.after_step()
 
     def row(self, step: Step, loss: float, test: dict) -> dict:
         """The row of an epoch in the curve.
 
-        Arguments: step; loss, the mean over the training images; test, what the task's test says.
+        Arguments:
+            step: of the timeline.
+            loss: the mean over the training images.
+            test: what the task's test says.
         """
         row: dict[str, Any] = {
             "part": self.parts_done,
@@ -186,9 +186,13 @@ def begin(
     """Begin to train a run, at the first checkpoint that can be used, or at birth, where its
     measurements are tried.
 
-    Arguments: run; device; contents, checkpoints; measures.
+    Arguments:
+        run: the run.
+        device: where it is computed.
+        contents: the bytes of checkpoints.
+        measures: when to take each measurement, by name.
 
-    Raises: CplabError for a measurement that fails at birth.
+    Raises: Failed for an event, and CplabError for a measurement that fails at birth.
     """
     task = run.task
     measures = measures or {}
@@ -210,7 +214,7 @@ def begin(
         state = task.birth(device)
     training = Training(run, task, images, state, provenance)
     if not state.rows:
-        run.check_network()
+        try_events(training)
         try_on_newborn(measures, run, state.net, images)
         training.unsteady = (
             try_own_deficits(run, task, images)
@@ -218,6 +222,20 @@ def begin(
             or try_own_treatments(training)
         )
     return training
+
+
+def try_events(training: Training) -> None:
+    """Do each of the package's events in a run to a newborn network, before anything is trained.
+    Raises: Failed."""
+    task = training.task
+    images = training.images
+    for part in training.run.timeline:
+        if isinstance(part, Event) and part.function is not own_event:
+            newborn = task.birth(images.train_x.device)
+            try:
+                part.function(newborn, task, images, *part.args)
+            except CplabError as error:
+                raise Failed(str(error)) from None
 
 
 def try_own_deficits(run: Run, task: Classification, images: Images) -> str:

@@ -29,7 +29,6 @@ class Context:
         executor: any of concurrent.futures whose workers have cplab; None for workers of this
             process.
         workers: how many jobs may run at a time; None for as many as there are cores.
-        threads: of torch on the CPU, in each worker; one if None.
         stop: an Event that ends training.
         report: called with [(spec, row), …], rows of curves as they are made.
     """
@@ -37,10 +36,8 @@ class Context:
     device: str = "auto"
     executor: Executor | None = None
     workers: int | None = None
-    threads: int | None = None
-    stop: Flag = None  # type: ignore[assignment]  # replaced by one that nobody sets
-    # tell nobody
-    report: Callable[[list[tuple[Spec, dict]]], object] = None  # type: ignore[assignment]
+    stop: Flag = field(default_factory=Flag)  # which nobody sets
+    report: Callable[[list[tuple[Spec, dict]]], object] = lambda rows: None  # tell nobody
 
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)
@@ -49,12 +46,6 @@ class Context:
             raise CplabError(f"{problem}: give one, such as Dask's client.get_executor()")
         if self.workers is not None:
             self.workers = whole("workers", self.workers, 1, 1000)
-        if self.threads is not None:
-            self.threads = whole("threads", self.threads, 1, 1000)
-        if self.stop is None:
-            self.stop = Flag()
-        if self.report is None:
-            self.report = lambda rows: None
 
 
 @dataclass(eq=False)
@@ -71,7 +62,6 @@ class Segment:
     reported: int = 0  # how many parts have had their rows reported
     alone: bool = False  # whether it must be trained by itself, since one of several failed
     content: bytes | None = None  # its latest checkpoint
-    writing_seconds: float = 0.0  # how long it took to write the checkpoint
     files: set[Path] = field(default_factory=set)  # its checkpoints on disk
 
     def subtree(self) -> list["Segment"]:

@@ -21,8 +21,10 @@ def tell_nobody(news: list[News]) -> None:
 def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Stretch | Failed]:
     """Do a job in this process.
 
-    Arguments: job; tell, which is called with each row as it is made; stop, ends it before the next
-        batch.
+    Arguments:
+        job: the job.
+        tell: a function that is called with each row as it is made.
+        stop: an Event that ends it before the next batch.
 
     Returns: for each run or experiment its stretch, or the error with which it ended.
 
@@ -45,7 +47,7 @@ def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Str
         tell([News(0, row)])
 
     with explain_failures(), doing(stop):
-        use_defaults(job.threads or 1)
+        use_defaults()
         first = job.specs[0]
         if isinstance(first, Experiment):
             return [compute(first, job.device, report_of_experiment, stop)]

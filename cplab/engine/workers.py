@@ -18,9 +18,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from queue import Empty
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News
 from cplab.engine.process import Surroundings, begin, do_job
 from cplab.engine.work import auto_device, current_stop, do, is_doing
@@ -58,51 +57,6 @@ def most_workers() -> int:
     return usable_cores()
 
 
-class AnyWorker(Protocol):
-    """What does jobs: a worker process, somebody else's workers, or this thread."""
-
-    @property
-    def device(self) -> str | None:
-        """The device that `auto` stands for; None if it is not known yet."""
-
-    def submit(self, job: Job, hear: Hear) -> Future:
-        """Have a job done. Its Future has what `work.do` returns, and the news that `hear`, which
-        is called from another thread, was not told."""
-
-    def stop(self) -> None:
-        """End its job before the next batch."""
-
-    def end(self) -> None:
-        """End it, since it has died."""
-
-
-class Pool(Protocol):
-    """The workers for one who asks."""
-
-    @property
-    def device(self) -> str | None:
-        """The device that `auto` stands for; None if it is not known yet."""
-
-    def take(self, running: int, waiting: int, most: int) -> AnyWorker | None:
-        """A worker that can begin a job at once, and has to; None if there is none now.
-
-        Arguments: running, how many jobs of the one who asks run; waiting, how many might begin;
-            most, how many jobs may run at a time, of all who ask.
-        """
-
-
-def open_workers(executor: Executor | None, most: int | None) -> Pool:
-    """The workers for one who asks.
-
-    Arguments: executor, somebody else's, if one is given; most, how many jobs it has at a time.
-    """
-    if executor is not None:
-        return Others(executor, most or MOST_JOBS)
-    if is_doing():  # an experiment asks
-        return ThisThread()
-    return Workers()
-
-
 # Worker processes ---------------------------------------------------------------------------------
 
 
@@ -121,7 +75,7 @@ class Worker:
         idle_since: when the latest job ended, as time.monotonic() has it.
     """
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self) -> None:
         from loky import ProcessPoolExecutor
         from loky.backend import get_context
 
@@ -138,7 +92,7 @@ class Worker:
             context=context,
             initializer=begin,
             initargs=(their_orders, self.news),
-            env={"PYTHONHASHSEED": "0", **environment},
+            env={"PYTHONHASHSEED": "0"},
         )
         with no_interrupt():
             self.ready = self.executor.submit(auto_device)
@@ -164,7 +118,8 @@ class Worker:
             ) from error
 
     def submit(self, job: Job, hear: Hear) -> Future:
-        """Let it do a job. `hear` is called, in another thread, with what it tells meanwhile."""
+        """Have a job done. Its Future has what `work.do` returns, and the news that `hear`, which
+        is called from another thread, was not told."""
         self.number += 1
         self.hear = hear
         self.busy = True
@@ -207,13 +162,13 @@ class Worker:
         self.executor.shutdown(wait=False, kill_workers=True)
 
 
-def start(environment: dict[str, str] | None = None) -> Worker:
+def start() -> Worker:
     """Start a worker. It takes a second or two until it is ready."""
     check_installed()
     # A worker whose memory has grown begins again, which loky would tell the user
     warnings.filterwarnings("ignore", "A worker (stopped|was restarted)", UserWarning)
     with _lock:
-        worker = Worker(environment or {})
+        worker = Worker()
         if not _workers:
             end_with_python()
         _workers.append(worker)
@@ -275,7 +230,14 @@ class Workers:
         self.waits_since: float | None = None  # since when work has waited for a worker
 
     def take(self, running: int, waiting: int, most: int) -> Worker | None:
-        """See `Pool`. If no worker can begin, one is started, unless enough are starting."""
+        """A worker that can begin a job at once, and has to; None if there is none now: then one is
+        started, unless enough are starting.
+
+        Arguments:
+            running: how many jobs of the one who asks run.
+            waiting: how many might begin.
+            most: how many jobs may run at a time, of all who ask.
+        """
         with _lock:
             busy = sum(worker.busy for worker in _workers)
             if running and busy >= most:
@@ -292,7 +254,7 @@ class Workers:
                 wanted = max(wanted, min(most - busy, waiting))
             starting = len(_workers) - busy
             if starting < wanted:
-                start(cards.environment() if self.device == cards.KIND else {})
+                start()
         return None
 
     @property
@@ -372,3 +334,19 @@ class ThisThread:
 
     def end(self) -> None:
         """Nothing: it goes on."""
+
+
+AnyWorker = Worker | Others | ThisThread  # what does jobs
+Pool = Workers | Others | ThisThread  # where one who asks takes them from
+
+
+def open_workers(executor: Executor | None, most: int | None) -> Pool:
+    """The workers for one who asks.
+
+    Arguments: executor, somebody else's, if one is given; most, how many jobs it has at a time.
+    """
+    if executor is not None:
+        return Others(executor, most or MOST_JOBS)
+    if is_doing():  # an experiment asks
+        return ThisThread()
+    return Workers()

@@ -67,9 +67,12 @@ def exercise(
     """Make a function the answer of an exercise, for `check`. If the function is defined again, it
     replaces the earlier one.
 
-    Arguments: key, a name that no other exercise has; asked, what is asked for, and in which unit;
-        tolerance, how far from the right answer an answer may be; own_training, whether the answer
-        is about networks that the student trains.
+    Arguments:
+        key: a name that no other exercise has.
+        asked: what is asked for, and in which unit.
+        tolerance: how far from the right answer an answer may be.
+        own_training: whether the answer is about networks that the student trains.
+
     Returns: a decorator of a function without arguments, which returns a number, an Estimate, or an
         `Answer` with mistakes.
 

@@ -13,7 +13,6 @@ import gzip
 import html
 import itertools
 import json
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -24,7 +23,6 @@ import bokeh
 import numpy as np
 
 from cplab import estimates
-from cplab.deficits import find_deficit
 from cplab.errors import CplabError, as_list, one_of, whole
 from cplab.lab.explorer_data import (
     NEVER,
@@ -38,22 +36,23 @@ from cplab.lab.explorer_data import (
     pack_band,
 )
 from cplab.lab.explorer_figures import figures
-from cplab.lab.jobs import HowFar, Task, greeting, train, trains_here
-from cplab.lab.link import COLAB, WHERE, Link, Live, Output, script
+from cplab.lab.jobs import HowFar, Task, train, trains_here
+from cplab.lab.link import WHERE, Link, Output, script
+from cplab.lab.training import Values
 from cplab.output import as_html
 from cplab.previews import png, preview
 from cplab.results import Request, Result
 from cplab.results.duration import usual_time
 from cplab.results.requests import News
 from cplab.results.result import LAST
-from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
+from cplab.runs import FLAGSHIP, LONGEST, Run
 from cplab.styles import ink, style
 
 if TYPE_CHECKING:
     from cplab.show import Figure
 
 MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
-SCRIPT = script("cplab-explorer", "screen", "explorer")
+SCRIPT = script("cplab-explorer", "unzip", "screen", "training", "line", "explorer")
 OFFERED = ("blur", "flip", "permute", "noise")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
@@ -61,7 +60,6 @@ TRAINING = "This point is trained now: its test accuracy grows in orange, a line
 LAST_EPOCHS = f"accuracy: mean of the last {LAST} epochs"
 FEW = 8  # images in a picture of what a network sees
 PALE = 6  # points: the colours of the map reach at least as far, so that a small harm stays pale
-STAGES = 7  # epochs at which a deficit is drawn that changes
 
 
 class State(TypedDict):
@@ -85,18 +83,10 @@ class Look(TypedDict):
     ink: str  # black or white, whichever is legible on the colour
 
 
-class Stage(TypedDict):
-    """What a network sees under a deficit in an epoch."""
-
-    epoch: int
-    picture: str  # a link
-
-
 class SeenLook(Look):
-    """The look of a deficit, and what a network sees under it: at several epochs if it changes,
-    else in the first one."""
+    """The look of a deficit, and what a network sees under it in its first epoch."""
 
-    stages: list[Stage]
+    picture: str  # a link
 
 
 class ExplorerContent(TypedDict):
@@ -145,7 +135,6 @@ class Explorer:
         profile: the size of the experiment, by default that of `cplab.runs.FLAGSHIP`.
         deficits: to choose from, by name or as functions of your own.
         onset, length: of the first point, in epochs.
-        device: that trains live runs.
         setting: other fields of a Run, such as the model, and the first seed of live runs; the rate
             never changes.
 
@@ -160,10 +149,8 @@ class Explorer:
         deficits: Sequence[str | Callable] = OFFERED,
         onset: int = 0,
         length: int = 16,
-        device: str = "auto",
         **setting: Any,
     ) -> None:
-        one_of("device", str(device).partition(":")[0], DEVICES)
         deficits = as_list(deficits)  # a text has several, apart by spaces
         if not deficits:
             raise CplabError(f"deficits {deficits} are not allowed: give one or more")
@@ -182,7 +169,6 @@ class Explorer:
         self.deficits = tuple(
             base.replace(deficit=deficit, length=1).deficit for deficit in deficits
         )
-        self.device = device
         self.setting = Setting(base, self.deficits)
         onset = whole("onset", onset, 0, LONGEST)
         length = whole("length", length, 1, LONGEST)
@@ -198,8 +184,7 @@ class Explorer:
         }
         self.link = Link(SCRIPT, state=state)
         self.content = self._collect_content()
-        self.link.on_msg(self._handle_message)
-        self._task = Task(self._work, self._show_message)
+        self._task = Task(self.link, self._work)
         self.link.observe(self._follow, "state")
 
     @property
@@ -248,6 +233,7 @@ class Explorer:
     # Output ---------------------------------------------------------------------------------------
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Output:
+        self._show_cost()
         return self.link.bundle(self.words, self.page(), SCRIPT)
 
     @property
@@ -293,8 +279,12 @@ class Explorer:
         ends = [point.end for point in [*marked_points, self._first]]
         last_onset = max(8, *onsets)
         last_end = max([8, *ends])
-        about = [f"{len(setting.trained)} runs of {base.profile}", estimates.INTERVALS, LAST_EPOCHS]
-        pictures = thumbnails(base, self.deficits, last_end)
+        about = [
+            f"{len(setting.trained)} runs of {base.profile}",
+            estimates.INTERVAL_NOTE,
+            LAST_EPOCHS,
+        ]
+        pictures = thumbnails(base, self.deficits)
         longest = last_onset + recoveries[-1]
         # explorer.js puts the chosen numbers in the place of these
         example = setting.run_at(Point("blur", 1111, 2222), 3333)
@@ -311,8 +301,8 @@ class Explorer:
             "other": other.key if other else None,
             "most": most_harm(described, base.recovery / 2),
             "points": described,
-            "deficits": [{**look(name), "stages": pictures.seen[name]} for name in self.deficits],
-            "clear": pictures.clear,
+            "deficits": [{**look(name), "picture": pictures[name]} for name in self.deficits],
+            "clear": pictures[NEVER.deficit],
             "recoveries": recoveries,
             "axes": axes,
             "last": last_end + recoveries[-1],
@@ -368,19 +358,6 @@ class Explorer:
         """Wait for training to end; False if it has not by then."""
         return self._task.wait(seconds)
 
-    def _handle_message(self, widget: Link, content: dict[str, Any], buffers: object) -> None:
-        """Handle a message of the page: a greeting, a click on Train or Stop, a wait."""
-        if "hello" in content:
-            self.link.send(greeting())
-            self._show_cost()
-        elif "train" in content:
-            self.link.live = {**self.link.live, "busy": True, "colab": COLAB in sys.modules}
-            self.train()
-        elif "stop" in content:
-            self.stop()
-        elif "wait" in content:  # a page on Colab gets messages only in answer to its own
-            self.link.answer_wait(self._task.done)
-
     def wanted(self) -> Wanted:
         """The runs that `train` trains, and their controls that have no result.
 
@@ -429,10 +406,7 @@ class Explorer:
     def _show_cost(self) -> None:
         """Show how long training takes, unless something is being trained, or nothing can be."""
         if trains_here() and not self._task.busy:
-            self.link.show(Live(message=self.cost()))
-
-    def _show_message(self, message: str, error: bool = False) -> None:
-        self.link.show(Live(message=message, busy=False, error=error))
+            self.link.show(message=self.cost())
 
     def _work(self, stop: threading.Event) -> str:
         """Train the next seeds with their controls. Returns the last message."""
@@ -440,29 +414,22 @@ class Explorer:
         everything = [*runs, *controls]
         points = [*dict.fromkeys(Point(run.deficit, run.onset, run.length) for run in runs)]
         cost = self.cost()
-        lines = LiveCurves(runs)
-        request = Request(everything, device=self.device, stop=stop)
+        accuracies = Values(runs, "test_accuracy")
+        request = Request(everything, stop=stop)
 
         def tell(now: HowFar) -> None:
-            live = ExplorerLive(
-                busy=True,
-                points=points,
-                colab=COLAB in sys.modules,
-                curves=lines.by_point(),
-                message=f"training {cost}",
-                done=now.done,
-                epochs=now.epochs,
-                count=now.words if now.done else "",
-            )
-            self.link.show(live)
+            curves = curves_by_point(runs, accuracies)
+            self._task.tell(now, points=points, curves=curves, message=f"training {cost}")
 
         def hear(request: Request, news: News) -> None:
-            for run, new in news:
+            for trained, new in news:
                 if isinstance(new, Result):
-                    lines.add_result(new)
-                    self.setting.add(cast(Run, run))
-                else:
-                    lines.add_row(cast(Run, run), new)
+                    accuracies.add_result(new)
+                    self.setting.add(cast(Run, trained))
+                    continue
+                for run in runs:
+                    if trained == run or are_one_network(cast(Run, trained), run, new):
+                        accuracies.add_row(run, new)
 
         hear(request, [*request.results.items()])
         took = train([request], tell, hear)
@@ -473,58 +440,28 @@ class Explorer:
         return f"trained {named} in {took}; next, {self.cost()}"
 
 
-class ExplorerLive(Live, total=False):
-    """What an explorer shows while it trains: which points, and their curves so far, in percent."""
+def curves_by_point(runs: Sequence[Run], accuracies: Values) -> dict[str, list[list[float]]]:
+    """The accuracy of runs after each epoch, in percent, as far as they are trained, up to their
+    first gap: a list for each point."""
+    curves: dict[str, list[list[float]]] = {}
+    for run in runs:
+        epochs, values = accuracies.line(run)
+        is_before_a_gap = epochs == np.arange(1, len(epochs) + 1)
+        key = Point(run.deficit, run.onset, run.length).key
+        curves.setdefault(key, []).append((100 * values[is_before_a_gap]).tolist())
+    return curves
 
-    points: list[Point]
-    curves: dict[str, list[list[float]]]
 
-
-class LiveCurves:
-    """The accuracy of runs after each epoch, while they are trained in several threads."""
-
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self._accuracies: dict[Run, dict[int, float]] = {run: {} for run in runs}  # by epoch
-        self._lock = threading.Lock()
-
-    def add_row(self, trained: Run, row: Mapping[str, Any]) -> None:
-        """Add an epoch of a run that is trained, and of all that share it: seeds share their clear
-        beginning with other points and with the controls."""
-        if "epoch" not in row:
-            return
-        with self._lock:
-            for run, accuracies in self._accuracies.items():
-                if trained == run or are_one_network(trained, run, row["epoch"]):
-                    accuracies[row["epoch"]] = row["test_accuracy"]
-
-    def add_result(self, result: Result) -> None:
-        """Add the whole line of a trained run; nothing is kept of a control."""
-        if result.spec in self._accuracies:
-            with self._lock:
-                self._accuracies[result.spec].update(enumerate(result.series("test_accuracy")))
-
-    def by_point(self) -> dict[str, list[list[float]]]:
-        """The lines so far in percent, each up to its first gap: a list for each point."""
-        with self._lock:
-            copies = {run: dict(accuracies) for run, accuracies in self._accuracies.items()}
-        lines: dict[str, list[list[float]]] = {}
-        for run, accuracies in copies.items():
-            line: list[float] = []
-            while len(line) in accuracies:
-                line.append(100 * accuracies[len(line)])
-            key = Point(run.deficit, run.onset, run.length).key
-            lines.setdefault(key, []).append(line)
-        return lines
+def are_one_network(trained: Run, run: Run, row: Mapping[str, Any]) -> bool:
+    """Whether both are still without a deficit in the epoch of a row, and so are one network: seeds
+    share their clear beginning with other points and with the controls."""
+    epoch = row.get("epoch", LONGEST)
+    if trained.seed != run.seed or epoch >= min(trained.epochs, run.epochs):
+        return False
+    return all(not one.length or epoch < one.onset for one in (trained, run))
 
 
 # Parts ------------------------------------------------------------------------------------------
-
-
-def are_one_network(first: Run, second: Run, epoch: int) -> bool:
-    """Whether both are still without a deficit in this epoch, and so are the same network."""
-    if first.seed != second.seed or epoch >= min(first.epochs, second.epochs):
-        return False
-    return all(not run.length or epoch < run.onset for run in (first, second))
 
 
 def look(name: str) -> Look:
@@ -538,42 +475,15 @@ def look(name: str) -> Look:
     }
 
 
-class Thumbnails(NamedTuple):
-    """Small pictures of what a network sees: clear, as a link of a page, and by deficit."""
-
-    clear: str
-    seen: dict[str, list[Stage]]
-
-
 @cache
-def thumbnails(base: Run, deficits: tuple[str, ...], last: int) -> Thumbnails:
-    """Draw what a network sees, clear and under each deficit; last: the epoch by which all windows
-    have ended."""
+def thumbnails(base: Run, deficits: tuple[str, ...]) -> dict[str, str]:
+    """Draw what a network sees under each deficit, and without one: links of a page, by deficit."""
     dataset = "drawn" if base.dataset == "drawn" else "pictures"  # no photographs
-    rows, _ = preview(dataset, base.profile, "none", count=FEW)
-    clear = picture_link(rows["clear"])
-    seen = {}
-    for name in deficits:
-        stages = list[Stage]()
-        for epoch in epochs_drawn(name, last):
-            rows, _ = preview(dataset, base.profile, name, count=FEW, epoch=epoch)
-            picture = picture_link(rows["seen"]) if "seen" in rows else clear
-            stages.append({"epoch": epoch, "picture": picture})
-        changes = len({stage["picture"] for stage in stages}) > 1
-        seen[name] = stages if changes else stages[:1]
-    return Thumbnails(clear, seen)
-
-
-def epochs_drawn(deficit: str, last: int) -> list[int]:
-    """Epochs until `last` at which a deficit is drawn: the first one, unless it may change.
-
-    >>> epochs_drawn("blur", last=24)
-    [0]
-    """
-    if not find_deficit(deficit, strict=False).may_change:
-        return [0]
-    parts = STAGES - 1
-    return sorted({round(last * part / parts) for part in range(STAGES)})
+    links = {}
+    for name in (NEVER.deficit, *deficits):
+        rows, _ = preview(dataset, base.profile, name, count=FEW)
+        links[name] = picture_link(rows.get("seen", rows["clear"]))
+    return links
 
 
 def picture_link(images: np.ndarray) -> str:

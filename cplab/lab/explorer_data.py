@@ -307,7 +307,7 @@ def sides_of(harm: Estimate) -> str:
     """Write the seeds of both sides: `10 seeds`, or `5 seeds against 10`."""
     clear = harm.counts[0]
     deprived = harm.counts[-1]
-    words = estimates.count_seeds(deprived)
+    words = estimates.seeds_of_groups(deprived)
     return words if deprived == clear else f"{words} against {clear}"
 
 

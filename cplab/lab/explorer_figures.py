@@ -33,8 +33,11 @@ def figures(
 ) -> dict[str, Any]:
     """The figures and sliders by name, each as `Bokeh.embed.embed_item` takes it.
 
-    Arguments: accuracy, the ends of its axis, in percent; longest, the most clear epochs of a
-        curve; axes, the onsets and lengths of the map; last, the largest recovery, in epochs.
+    Arguments:
+        accuracy: the ends of its axis, in percent.
+        longest: the most clear epochs of a curve.
+        axes: the onsets and lengths of the map.
+        last: the largest recovery, in epochs.
     """
     onsets = [int(onset) for onset in axes["onset"]]
     lengths = [int(length) for length in axes["length"]]

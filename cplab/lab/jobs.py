@@ -2,7 +2,6 @@
 
 import html
 import json
-import math
 import os
 import sys
 import threading
@@ -14,25 +13,22 @@ from typing import Any, NamedTuple
 
 from cplab.engine import workers
 from cplab.errors import Cancelled, CplabError, installed, one_of
-from cplab.lab.link import COLAB, WHERE, Link, Live, Output, script
+from cplab.lab.link import COLAB, WHERE, Link, Output, script
 from cplab.results import Request
 from cplab.results.duration import format_duration, progress_in_words
 from cplab.results.requests import News
 
-SCRIPT = script("cplab-train", "screen", "train")
-NOT_HERE = "Training needs PyTorch and threads, which are missing here. All results can be seen."
+SCRIPT = script("cplab-train", "screen", "training", "train")
+NOT_HERE = "Training needs PyTorch, which is missing here. All results can be seen."
 PAUSED = "stopped: Train goes on from the last checkpoint"
-DOUBLE = 0.5  # seconds in which a second press is that of a double-click, and stops nothing
 APART = 1 / 30  # seconds between two messages to pages, of whatever work
 TELL_EVERY = 0.2  # seconds between two messages about how far training is
 
 
 def trains_here() -> bool:
-    """Whether networks can be trained here. That needs libraries and threads, and is off while
-    pages are written that will be read without Python (`CPLAB_TRAINS=no`)."""
+    """Whether networks can be trained here: where the libraries are, but not while pages are
+    written that will be read without Python (`CPLAB_TRAINS=no`)."""
     if os.environ.get("CPLAB_TRAINS") == "no":
-        return False
-    if sys.platform == "emscripten":  # in a browser, without threads
         return False
     return all(find_spec(library) for library in ("torch", "loky"))
 
@@ -46,22 +42,30 @@ def greeting() -> dict[str, Any]:
     return {"alive": True, "why": ""}
 
 
-class Task:
-    """Runs some work in a thread, one at a time; `busy` says whether it is running.
+class HowFar(NamedTuple):
+    """How far some work is."""
 
-    Arguments: work, which is called with the threading.Event that `stop` sets, and returns the last
-        message; notify, which is called with this message, and with whether it is an error;
-        stopped, the message after `stop`.
+    done: int  # epochs that are trained
+    epochs: int  # of so many
+    words: str  # the same in words, and how long the rest takes
+
+
+class Task:
+    """Some work that a page starts and stops, in a thread, one at a time; `busy` says whether it is
+    running. The page is told how far it is, and the last message.
+
+    Arguments:
+        link: to the page.
+        work: a function that is called with the threading.Event that `stop` sets, and returns the
+            last message.
+        stopped: the message after `stop`.
     """
 
     def __init__(
-        self,
-        work: Callable[[threading.Event], str],
-        notify: Callable[[str, bool], object],
-        stopped: str = PAUSED,
+        self, link: Link, work: Callable[[threading.Event], str], stopped: str = PAUSED
     ) -> None:
+        self.link = link
         self._work = work
-        self._notify = notify
         self._stopped = stopped
         self.busy = False
         self.done = threading.Event()
@@ -69,6 +73,7 @@ class Task:
         self.wait = self.done.wait  # takes seconds
         self._halt = threading.Event()
         self.stop = self._halt.set
+        link.on_msg(self._handle_message)
 
     def start(self) -> None:
         """Start, unless it is running."""
@@ -77,7 +82,25 @@ class Task:
         self._halt.clear()
         self.done.clear()
         self.busy = True
+        self.tell(HowFar(0, 1, ""))  # in answer to the page, which on Colab hears of nothing else
         threading.Thread(target=self._run, daemon=True).start()
+
+    def tell(self, now: HowFar, **more: Any) -> None:
+        """Tell the page how much is done, in one message; more, what else it shows, see `Live`."""
+        live: dict[str, Any] = {"busy": True, "colab": COLAB in sys.modules}
+        live |= {"done": now.done, "epochs": now.epochs, "count": now.words}
+        self.link.show(**live, **more)
+
+    def _handle_message(self, widget: Link, content: dict[str, Any], buffers: object) -> None:
+        """Handle a message of the page: a greeting, a press, a wait."""
+        if "hello" in content:
+            self.link.send(greeting())
+        elif "train" in content:
+            self.start()
+        elif "stop" in content:
+            self.stop()
+        elif "wait" in content:
+            self.link.answer_wait(self.done)
 
     def _run(self) -> None:
         message = "stopped by an error"
@@ -96,18 +119,8 @@ class Task:
             raise
         finally:
             self.busy = False
-            try:
-                self._notify(message, error)
-            finally:
-                self.done.set()
-
-
-class HowFar(NamedTuple):
-    """How far some work is."""
-
-    done: int  # epochs that are trained
-    epochs: int  # of so many
-    words: str  # the same in words, and how long the rest takes
+            self.link.show(message=message, error=error)
+            self.done.set()
 
 
 class Choice(NamedTuple):
@@ -150,13 +163,12 @@ class Job:
         self.words = words
         self.choices = dict(choices or {})
         self.above = above
-        self.task = Task(work, self._end, stopped)
-        self.wait = self.task.wait
         self._picture = ""
-        self._pressed = -math.inf  # when the button was last pressed, in seconds
         chosen = {name: choice.first for name, choice in self.choices.items()}
         self.link = Link(SCRIPT, state=chosen)
-        self.link.on_msg(self._handle_message)
+        self.task = Task(self.link, work, stopped)
+        self.tell = self.task.tell
+        self.wait = self.task.wait
 
     # What is shown --------------------------------------------------------------------------------
 
@@ -178,12 +190,6 @@ class Job:
     def picture(self, page: str) -> None:
         self._picture = page
         self.link.content = page
-
-    def tell(self, now: HowFar) -> None:
-        """Show how much is done, in one message."""
-        colab = COLAB in sys.modules
-        live = Live(busy=True, colab=colab, done=now.done, epochs=now.epochs, count=now.words)
-        self.link.show(live)
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -225,29 +231,11 @@ class Job:
     # What is done ---------------------------------------------------------------------------------
 
     def press(self) -> None:
-        """Start the work, or stop it; the second press of a double one does nothing."""
-        if time.monotonic() < self._pressed + DOUBLE:
-            return
-        self._pressed = time.monotonic()
+        """Start the work, or stop it."""
         if self.task.busy:
             self.task.stop()
-            return
-        self.tell(HowFar(0, 1, ""))  # in answer to the page, which on Colab hears of nothing else
-        self.task.start()
-
-    def _handle_message(self, widget: Link, content: dict[str, Any], buffers: object) -> None:
-        """Handle a message of the page: a greeting, a press, a wait."""
-        if "hello" in content:
-            self.link.send(greeting())
-        elif "train" in content or "stop" in content:
-            # by the time a press to stop is heard, the work may have ended by itself
-            if ("stop" in content) == self.task.busy:
-                self.press()
-        elif "wait" in content:
-            self.link.answer_wait(self.task.done)
-
-    def _end(self, message: str, error: bool) -> None:
-        self.link.show(Live(message=message, error=error))
+        else:
+            self.task.start()
 
 
 def write_menu(name: str, choice: Choice) -> str:
@@ -306,21 +294,15 @@ class Throttle:
     Whatever tells a page something while work goes on goes through a Throttle, since Jupyter's
     server drops messages that come in a flood. All together draw at most 30 times a second.
 
-    Arguments: draw, called in a thread of its own; seconds, between the end of a drawing and the
-        next one; failed, called with an error of `draw`, which ends nothing else.
+    Arguments: draw, called in a thread of its own, where an error is printed; seconds, between the
+        end of a drawing and the next one.
     """
 
     _turn = threading.Lock()  # held by the one that draws
 
-    def __init__(
-        self,
-        draw: Callable[[], object],
-        seconds: float = 0.1,
-        failed: Callable[[Exception], object] | None = None,
-    ) -> None:
+    def __init__(self, draw: Callable[[], object], seconds: float) -> None:
         self.draw = draw
         self.seconds = seconds
-        self.failed = failed
         self._lock = threading.Lock()
         self._due = False
         self._thread: threading.Thread | None = None  # while there is something to draw
@@ -352,10 +334,7 @@ class Throttle:
             with Throttle._turn:
                 try:
                     self.draw()
-                except Exception as error:
-                    if self.failed is None:
-                        traceback.print_exc()
-                    else:
-                        self.failed(error)
+                except Exception:
+                    traceback.print_exc()
                 time.sleep(APART)
             self._hurry.wait(self.seconds)

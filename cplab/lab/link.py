@@ -7,7 +7,7 @@ import sys
 import threading
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 import anywidget
 import traitlets
@@ -46,6 +46,8 @@ class Live(TypedDict, total=False):
     done: int  # how many epochs are trained
     epochs: int  # of how many
     count: str  # the same in words
+    points: list  # of an explorer: which are trained,
+    curves: dict[str, list[list[float]]]  # and their accuracies so far, in percent, by their keys
 
 
 @cache
@@ -84,7 +86,7 @@ class Link(anywidget.AnyWidget):
     def __init__(self, code: str, **state: Any) -> None:
         super().__init__(_esm=code + REGISTER, name=secrets.token_hex(8), **state)
 
-    def show(self, live: Live) -> None:
+    def show(self, **live: Unpack[Live]) -> None:
         """Show how far the work is, and nothing else of what was shown before."""
         self.live = {**live}
 

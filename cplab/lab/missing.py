@@ -9,7 +9,8 @@ from __future__ import annotations
 import html
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython import get_ipython
@@ -27,6 +28,7 @@ from cplab.results.tables import write_several
 from cplab.runs import Run
 from cplab.runs.run import SEVERAL
 from cplab.specs import Spec
+from cplab.specs.experiments import Experiment
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -50,12 +52,11 @@ def reasons_against(missing: Iterable[Lack]) -> dict[Spec, str]:
     """Why some of what is missing cannot be trained, by its spec."""
     reasons = dict[Spec, str]()
     for lack in missing:
-        is_run = isinstance(lack.spec, Run)
         try:
-            lack.spec.check_network() if is_run else lack.spec.check_computable()
+            if isinstance(lack.spec, Experiment):
+                lack.spec.check_computable()
         except CplabError as error:
-            what = f"{lack.spec.call()} cannot be trained: " if is_run else ""
-            reasons[lack.spec] = f"{what}{error}"
+            reasons[lack.spec] = str(error)
     return reasons
 
 
@@ -102,44 +103,26 @@ def fields_of_results(spec: Spec) -> list[Fields]:
     return alike
 
 
-def trained_values(spec: Spec, trained: Iterable[Fields]) -> dict[str, list[Value]]:
-    """Values of a single field at which there are results, all else being as in a spec.
+def trained_values(spec: Spec, trained: Iterable[Fields]) -> dict[str, set[Value]]:
+    """Values at which there are results, by the single field in which these differ from a spec.
 
     Arguments: spec; trained, the fields of all results of its kind.
 
     >>> run = Run("blur", length=7)
-    >>> trained_values(run, fields_of_results(run))["length"]
+    >>> sorted(trained_values(run, fields_of_results(run))["length"])
     [2, 4, 8, 12, 16, 24]
     """
     sought = fields_of(spec)
-    values: dict[str, set[Value]] = {}
+    values: dict[str, set[Value]] = defaultdict(set)
     for fields in trained:
-        name = only_difference(fields, sought)
-        if name is None:
+        different = [name for name in sought if fields.get(name) != sought[name]]
+        if len(different) != 1:
             continue
+        [name] = different
         value = fields.get(name)
         if isinstance(value, str | int | float):
-            values.setdefault(name, set()).add(as_given(name, value))
-    order = [name for name in PLACE_FIRST if name in values]
-    order += [name for name in values if name not in PLACE_FIRST]
-    return {name: nearest(values[name], sought[name]) for name in order}
-
-
-def only_difference(fields: Fields, sought: Fields) -> str | None:
-    """The name of the only field whose value is another than the one that is sought; None if there
-    is no such field, or more than one.
-
-    >>> only_difference({"length": 8, "onset": 0}, {"length": 7, "onset": 0})
-    'length'
-    """
-    different = None
-    for name, value in sought.items():
-        if fields.get(name) == value:
-            continue
-        if different is not None:
-            return None
-        different = name
-    return different
+            values[name].add(as_given(name, value))
+    return values
 
 
 def as_given(field: str, value: Value) -> Value:
@@ -152,15 +135,16 @@ def as_given(field: str, value: Value) -> Value:
 
 
 def nearest(values: set[Value], sought: object) -> list[Value]:
-    """A few of some values, in order: if all are numbers, those that are nearest to `sought`."""
-    chosen = values
+    """A few of some values, in order: if all are numbers, those that are nearest to `sought`.
+
+    >>> nearest({0, 5, 10, 20}, sought=7)
+    [0, 5, 10, 20]
+    """
     numbers = [value for value in values if isinstance(value, int | float)]
-    if isinstance(sought, int | float) and len(numbers) == len(values):
-        numbers.sort(key=lambda value: abs(value - sought))
-        chosen = {*numbers[:FEW]}
-    # By type first, since a text and a number cannot be compared
-    ordered = sorted(chosen, key=lambda value: (str(type(value)), value))
-    return ordered[:FEW]
+    if not isinstance(sought, int | float) or len(numbers) < len(values):
+        return sorted(values, key=str)[:FEW]
+    by_distance = sorted(numbers, key=lambda number: abs(number - sought))
+    return sorted(by_distance[:FEW])
 
 
 def in_words(values: Sequence[Value]) -> str:
@@ -173,44 +157,24 @@ def in_words(values: Sequence[Value]) -> str:
     return f"{', '.join(earlier)} or {last}" if earlier else last
 
 
-def advice(missing: Sequence[Lack]) -> list[str]:
-    """A line for what is missing, with values that have results in its place: for all of it or, if
-    there are none, for the first two kinds of it."""
-    specs = sorted({lack.spec for lack in missing}, key=is_control)
-    trained: dict[str, list[Fields]] = {}  # the fields of all results, by their kind
-    tables = []
-    for spec in specs:
-        if spec.address not in trained:
-            trained[spec.address] = fields_of_results(spec)
-        tables.append(trained_values(spec, trained[spec.address]))
-    deprived = [table for spec, table in zip(specs, tables, strict=True) if not is_control(spec)]
-    common = values_in_all(deprived or tables)
-    if common:
-        tables = [common]
-    lines = []
-    for values in tables:
-        fields = [f"{name} = {in_words(trained)}" for name, trained in values.items()]
-        if fields:
-            words = "; ".join(fields[:3])
-            lines.append(f"There are results, all else being equal, for {words}.")
-    return [*dict.fromkeys(lines)][:2]
-
-
-def values_in_all(tables: Sequence[Mapping[str, Sequence[Value]]]) -> dict[str, list[Value]]:
-    """The values of each field that are in all of some tables, {field: values}.
-
-    >>> values_in_all([{"length": [8, 16], "onset": [4]}, {"length": [16, 48]}])
-    {'length': [16]}
-    """
-    first, *others = tables
-    common = {}
-    for name, values in first.items():
-        shared = list(values)
-        for table in others:
-            shared = [value for value in shared if value in table.get(name, ())]
-        if shared:
-            common[name] = shared
-    return common
+def advice(missing: Sequence[Lack]) -> str:
+    """A sentence with values at which all that is missing has results, by field; empty if there are
+    none. Controls count only where nothing else is missing."""
+    specs = [*dict.fromkeys(lack.spec for lack in missing)]
+    specs = [spec for spec in specs if not is_control(spec)] or specs
+    kinds = {spec.address: spec for spec in specs}
+    trained = {address: fields_of_results(spec) for address, spec in kinds.items()}
+    values = [trained_values(spec, trained[spec.address]) for spec in specs]
+    sought = fields_of(specs[0])
+    order = [*PLACE_FIRST, *(name for name in sought if name not in PLACE_FIRST)]
+    fields = []
+    for name in order:
+        common = set.intersection(*(of_one.get(name, set()) for of_one in values))
+        if common:
+            fields.append(f"{name} = {in_words(nearest(common, sought[name]))}")
+    if not fields:
+        return ""
+    return f"There are results, all else being equal, for {'; '.join(fields[:3])}."
 
 
 def is_control(spec: Spec) -> bool:
@@ -234,12 +198,13 @@ def offer(lacking: Iterable[Lack]) -> Job | Shown | None:
     if not lacking:
         return None
     if not missing:  # trained since these numbers were computed
-        return line_of(f"These networks are trained now. {AGAIN}")
+        words = f"These networks are trained now. {AGAIN}"
+        return Shown(words, None, f"<p>{words}</p>")
     refused = reasons_against(missing)
     reasons = "".join(f"<p>{html.escape(reason)}</p>" for reason in dict.fromkeys(refused.values()))
     if len(refused) == len({lack.spec for lack in missing}):
-        values = "".join(f"<p>{html.escape(line)}</p>" for line in advice(missing))
-        return Shown("not trained yet", None, reasons + values)
+        values = html.escape(advice(missing))
+        return Shown("not trained yet", None, f"{reasons}<p>{values}</p>")
     missing = [lack for lack in missing if lack.spec not in refused]
     kinds = len({lack.spec for lack in missing})
     networks = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
@@ -248,16 +213,12 @@ def offer(lacking: Iterable[Lack]) -> Job | Shown | None:
         time = usual_time([lack.spec for lack in with_seeds(missing)])
         takes = f"usually takes {time}" if time else "takes as long as the first epochs will show"
         lines.append(f"Training seeds {', '.join(map(str, SEEDS))} of each {takes}.")
-    lines += advice(missing)
-    above = f"{reasons}<p>{' '.join(map(html.escape, lines))}</p>{folded_calls(missing)}"
+    lines.append(advice(missing))
+    text = " ".join(lines).strip()
+    above = f"{reasons}<p>{html.escape(text)}</p>{folded_calls(missing)}"
     if trains_here():
         return button(with_seeds(missing), above)
-    return Shown(" ".join(lines), None, above)
-
-
-def line_of(words: str) -> Shown:
-    """A line of text."""
-    return Shown(words, None, f"<p>{html.escape(words)}</p>")
+    return Shown(text, None, above)
 
 
 def folded_calls(missing: Iterable[Lack]) -> str:

@@ -1,4 +1,5 @@
-// Trains small networks in the browser, in WebAssembly (networks.c). `tiny.js` shows them.
+// Trains small networks in the browser, in WebAssembly (networks.c); tiny.js shows them. link.py puts
+// two things before this file: WASM, the program of networks.wasm in base64, and `unzip`.
 //
 // A screen uses:
 //
@@ -6,26 +7,41 @@
 //   digits = await unpack(content.digits, tools)
 //   training = grow(digits, plans, hear)
 //   training.stop()
-//   training.pause(true)        holds it where it is; pause(false) goes on, with the same numbers
+//   training.hold()             where it is
+//   training.goOn()             with the same numbers
 //
-// A plan is all networks of one seed: {seed, windows: [{kind, onset, length}, …], recovery, block,
-// mask, names, digits, layers, width, scale, rate, every, look}. Under each window one network grows
-// up. Their twin is the same network without a window; it is as old as one of them when it has had
-// as many clear epochs. What networks of a seed have in common is trained once. A kind is the name
-// of a student's own deficit, `own` of the digits, or one of:
+// Digits are {train, test, own}. Each of train and test is {images, labels}, of which images are
+// (count · PIXELS), normalised. `own`, if a student has a deficit of their own, is {kind, train,
+// test, count, low, high, inTurn}, of which train and test are {epochs, images, labels}: what it
+// makes of each image in some epochs, as bytes over the range from low to high.
 //
-//   mosaic    the mean of each square of `block` × `block` pixels
-//   flip      upside down
-//   noise     noise, different for each image
-//   permute   the label y becomes `names[y]`
-//   cover     grey where `mask` has a bit: 36 hexadecimal digits, three a row of 12 pixels
+// A plan is all networks of one seed:
+//
+//   seed, windows     under each window, {kind, onset, length}, one network grows up
+//   recovery          clear epochs after a window
+//   digits            how many images they learn from
+//   layers, width     hidden layers, and the units of each
+//   scale             of the weights at birth, times that of He et al. 2015
+//   rate              of learning
+//   every, look       epochs between two tests, and between two looks at the first units
+//   block, mask, names   for these kinds of deficit:
+//
+//     mosaic    the mean of each square of `block` × `block` pixels
+//     flip      upside down
+//     noise     noise, different for each image
+//     permute   the label y becomes `names[y]`
+//     cover     grey where `mask` has a bit: 36 hexadecimal digits, three a row of 12 pixels
+//     own.kind  a student's own
+//
+// Their twin is the same network without a window; it is as old as one of them when it has had as
+// many clear epochs. What networks of a seed have in common is trained once.
 //
 // `hear` is called with one of:
 //
-//   {tests: [{seed, window, age, right, own}]}   after each test of a network, of which `window` is
-//                                                the place, or -1 for the twin: percent of the test
-//                                                images, and of its own training images, clear, that
-//                                                it gets right. A test also has
+//   {tests: [{seed, window, age, right, own}]}   after each test of a network: `window` is its place
+//                                                in the plan, or -1 for the twin; right and own are
+//                                                the percent of the test images, and of its own
+//                                                training images, clear, that it gets right. It has
 //       answers, network, where a life ends: its answer to each test image, (count,), and its weights
 //       look, now and then: what its first units look for, see `lookAt`
 //   {note}     how it trains, if not as usual; training goes on
@@ -39,24 +55,26 @@ function engine() {
   const PIXELS = SIDE * SIDE;
   const CLASSES = 10;
   const OUTPUTS = 16; // of the last layer. Those beyond the classes stay 0: a vector has eight
-  const LISTENS = 50; // milliseconds after which a worker reads its messages
-  const FINAL = 5; // last epochs, whose mean is the final accuracy
-  const FIRST = 2; // epochs after which the first lines can be drawn
-  const FEW = 8; // units of a first layer that are shown
+  const TWIN = -1; // the window of a twin
+  const WORKER_SLICE = 50; // milliseconds after which a worker reads its messages
+  const FINAL_EPOCHS = 5; // whose mean is the final accuracy
+  const FIRST_TEST = 2; // epochs after which the first lines can be drawn
+  const UNITS_SHOWN = 8; // of a first layer
 
-  // Random numbers from 0 to 1, the same for the same seed (mulberry32). `copy` goes on as it does.
+  // Random numbers from 0 to 1, the same for the same seed (mulberry32). `copy` gives another
+  // generator that goes on as this one does.
   function generator(seed) {
-    return from(Math.imul(seed + 1, 0x9e3779b1));
+    return generatorAt(Math.imul(seed + 1, 0x9e3779b1));
   }
 
-  function from(state) {
+  function generatorAt(state) {
     const next = () => {
       state = (state + 0x6d2b79f5) | 0;
       let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
       mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
       return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
     };
-    next.copy = () => from(state);
+    next.copy = () => generatorAt(state);
     return next;
   }
 
@@ -77,13 +95,16 @@ function engine() {
     return order;
   }
 
+  // Images and deficits ---------------------------------------------------------------------------
+
   // Some images of an array of images, (count, PIXELS).
   function image(images, first, count = 1) {
     return images.subarray(first * PIXELS, (first + count) * PIXELS);
   }
 
-  // Images as a network sees them under a deficit: a new array. Arguments: images (count, PIXELS);
-  // kind; block and mask, for the deficits that need them; random, a generator, for the noise.
+  // Images as a network sees them under a deficit, a new array; those of `permute` are as before.
+  // Arguments: images (count, PIXELS); kind; block and mask, for the deficits that need them; random,
+  // a generator, for the noise.
   function spoil(images, kind, {block, mask}, random) {
     const seen = Float32Array.from(images);
     for (let at = 0; at < seen.length; at++) {
@@ -116,6 +137,21 @@ function engine() {
     return Boolean((row >> (SIDE - 1 - x)) & 1);
   }
 
+  // A student's own deficit, and a part of it, train or test: the place of the epoch, of those that the
+  // page has, which is shown in an epoch. That is the last one that has begun, or each in turn.
+  function stageAt({inTurn}, {epochs}, epoch) {
+    if (inTurn) return epoch % epochs.length;
+    return epochs.findLastIndex((begun) => begun <= epoch);
+  }
+
+  // An image of that part at that place, (PIXELS,), from bytes over a range.
+  function seenImage({low, high}, {epochs, images}, i, stage) {
+    const bytes = image(images, i * epochs.length + stage);
+    return Float32Array.from(bytes, (byte) => low + ((high - low) * byte) / 255);
+  }
+
+  // Networks --------------------------------------------------------------------------------------
+
   // A network is one array, layer after layer: weights (inputs, outputs), then biases (outputs).
 
   // How many units a network's layers have, from its images to its scores.
@@ -125,19 +161,24 @@ function engine() {
 
   // The layers of a network: its weights and biases, which are parts of the array.
   function layersOf(network, sizes) {
-    let next = 0;
-    const take = (count) => network.subarray(next, (next += count));
-    return sizes.slice(1).map((outputs, l) => {
-      const inputs = sizes[l];
-      return {inputs, outputs, weights: take(inputs * outputs), biases: take(outputs)};
-    });
+    const layers = [];
+    let start = 0;
+    for (let l = 1; l < sizes.length; l++) {
+      const [inputs, outputs] = [sizes[l - 1], sizes[l]];
+      const weights = network.subarray(start, start + inputs * outputs);
+      start += weights.length;
+      const biases = network.subarray(start, start + outputs);
+      start += biases.length;
+      layers.push({inputs, outputs, weights, biases});
+    }
+    return layers;
   }
 
   // A network that has learned nothing: weights at `scale` of what He et al. 2015 take, biases 0.
   function newborn(sizes, scale, random) {
-    const network = new Float32Array(
-      sizes.slice(1).reduce((sum, outputs, l) => sum + (sizes[l] + 1) * outputs, 0),
-    );
+    let count = 0;
+    for (let l = 1; l < sizes.length; l++) count += (sizes[l - 1] + 1) * sizes[l];
+    const network = new Float32Array(count);
     for (const {inputs, outputs, weights} of layersOf(network, sizes)) {
       const used = outputs === OUTPUTS ? CLASSES : outputs;
       const deviation = scale * Math.sqrt(2 / inputs);
@@ -152,7 +193,7 @@ function engine() {
   // batches of 32. `score(network, sizes, images)` gives its logits, (count, OUTPUTS). Arguments are
   // written into the memory of the program, and results are read from it. This fails where the
   // browser has no vectors of 128 bits, or where the page's policy forbids it.
-  async function arithmetic(bytes) {
+  async function loadArithmetic(bytes) {
     const {exports} = (await WebAssembly.instantiate(bytes)).instance;
     const view = (Type, {value}) => new Type(exports.memory.buffer, value);
     const memory = {
@@ -181,218 +222,18 @@ function engine() {
   }
 
   // The class that a network takes each image for, (count,): the one with the highest score.
-  function answers(score, network, sizes, images) {
-    const scores = score(network, sizes, images);
-    const named = new Uint8Array(images.length / PIXELS);
-    for (let i = 0; i < named.length; i++)
+  function answersOf(network, sizes, images, {score}) {
+    const scores = score(network, sizes, images); // (count · OUTPUTS)
+    const answers = new Uint8Array(images.length / PIXELS);
+    for (let i = 0; i < answers.length; i++)
       for (let label = 1; label < CLASSES; label++)
-        if (scores[i * OUTPUTS + label] > scores[i * OUTPUTS + named[i]]) named[i] = label;
-    return named;
+        if (scores[i * OUTPUTS + label] > scores[i * OUTPUTS + answers[i]]) answers[i] = label;
+    return answers;
   }
 
   // The percentage of answers that are right.
-  function percent(named, labels) {
-    return (100 * named.filter((answer, i) => answer === labels[i]).length) / named.length;
-  }
-
-  // The weights of the first layer's first units, one picture after the other, (units, PIXELS).
-  function pictures(network, {width}, units = width) {
-    const weights = new Float32Array(units * PIXELS);
-    for (let unit = 0; unit < units; unit++)
-      for (let pixel = 0; pixel < PIXELS; pixel++)
-        weights[unit * PIXELS + pixel] = network[pixel * width + unit];
-    return weights;
-  }
-
-  // The part of the squared change of weights, (units, PIXELS), that is not constant on squares of
-  // `side` pixels: what a mosaic of these squares removes.
-  function detailShare(change, side) {
-    let all = 0;
-    let kept = 0;
-    const sums = new Float64Array(PIXELS);
-    for (let unit = 0; unit < change.length; unit += PIXELS) {
-      sums.fill(0);
-      for (let at = 0; at < PIXELS; at++) {
-        const value = change[unit + at];
-        const square = Math.floor(at / SIDE / side) * SIDE + Math.floor((at % SIDE) / side);
-        all += value * value;
-        sums[square] += value;
-      }
-      for (const sum of sums) kept += (sum * sum) / (side * side);
-    }
-    return all ? (all - kept) / all : 0;
-  }
-
-  // What first units look for: `units`, the pictures of a few; `detail`, the part of what all have
-  // learned since birth that is finer than the squares of the plan's blur.
-  function lookAt({network, pupil: {plan, birth}}) {
-    const now = pictures(network, plan);
-    const change = now.map((weight, i) => weight - birth[i]);
-    return {units: now.slice(0, FEW * PIXELS), detail: detailShare(change, plan.block)};
-  }
-
-  // What a seed's networks share: the images and labels that are their own, clear and as each window
-  // of the plan changes them, and how they are born.
-  function makePupil(digits, plan) {
-    const [pick, draw, turn, noise] = [0, 1, 2, 3].map((part) => generator(4 * plan.seed + part));
-    const {train} = digits;
-    const count = digits.own?.count ?? train.labels.length;
-    const index = shuffled(count, pick).subarray(0, plan.digits);
-    const images = new Float32Array(index.length * PIXELS);
-    index.forEach((i, place) => images.set(image(train.images, i), place * PIXELS));
-    const labels = Uint8Array.from(index, (i) => train.labels[i]);
-    const sizes = sizesOf(plan);
-    const network = newborn(sizes, plan.scale, draw);
-    const birth = pictures(network, plan);
-    const lessons = plan.windows.map(({kind}) => {
-      if (digits.own?.kind === kind) return ownLessons(digits.own, index);
-      let seen; // not before it is needed: the first lines come sooner
-      return () =>
-        (seen ??= {
-          images: spoil(images, kind, plan, noise.copy()),
-          labels: kind === "permute" ? labels.map((label) => plan.names[label]) : labels,
-        });
-    });
-    const clear = {images, labels};
-    return {plan, digits, sizes, birth, clear, lessons, newborn: {network, turn}};
-  }
-
-  // What a student's own deficit makes of some training images: a function of the epoch.
-  function ownLessons({train, ...own}, index) {
-    let latest = {};
-    return (epoch) => {
-      const stage = stageAt(own, train, epoch);
-      if (latest.stage === stage) return latest;
-      const images = new Float32Array(index.length * PIXELS);
-      index.forEach((i, place) => images.set(seenImage(own, train, i, stage), place * PIXELS));
-      const labels = Uint8Array.from(index, (i) => train.labels[i * train.epochs.length + stage]);
-      latest = {stage, images, labels};
-      return latest;
-    };
-  }
-
-  // Which of its epochs that the page has a student's own deficit shows in an epoch: the last that
-  // has begun, or each in turn.
-  function stageAt({inTurn}, {epochs}, epoch) {
-    if (inTurn) return epoch % epochs.length;
-    return epochs.findLastIndex((begun) => begun <= epoch);
-  }
-
-  // An image as it is there, from bytes over a range.
-  function seenImage({low, high}, {epochs, images}, i, stage) {
-    const bytes = image(images, i * epochs.length + stage);
-    return Float32Array.from(bytes, (byte) => low + ((high - low) * byte) / 255);
-  }
-
-  // A network at an age. It ends after so many epochs, and is tested after some of them.
-  function makeLife(pupil, window, {network, turn, age = 0}) {
-    const {windows, recovery, every, look} = pupil.plan;
-    const isTwin = window < 0;
-    const parts = isTwin ? windows.map(({onset}) => ({onset, length: 0})) : [windows[window]];
-    const ends = parts.map(({onset, length}) => onset + length + recovery);
-    const turns = parts.flatMap(({onset, length}) => [onset, onset + length]);
-    const isFinal = (age) => ends.some((end) => age <= end && age > end - FINAL);
-    return {
-      ...{pupil, window, age},
-      ...{network: network.slice(), turn: turn.copy()},
-      end: Math.max(...ends),
-      ends: (age) => ends.includes(age),
-      looks: (age) => age % look === 0 || turns.includes(age) || ends.includes(age),
-      tested: (age) => age === FIRST || age % every === 0 || turns.includes(age) || isFinal(age),
-    };
-  }
-
-  // The epoch of the screen at which a life stands. A twin waits while the windows last.
-  function epochOf({window, age, pupil: {plan}}) {
-    if (window >= 0) return age;
-    const waits = age >= Math.max(...plan.windows.map(({onset}) => onset));
-    return age + waits * Math.min(...plan.windows.map(({length}) => length));
-  }
-
-  // The lives that begin where a twin stands: those whose window does.
-  function branches(twin) {
-    if (twin.window >= 0) return [];
-    const {windows} = twin.pupil.plan;
-    const begin = [...windows.keys()].filter((i) => windows[i].onset === twin.age);
-    return begin.map((i) => makeLife(twin.pupil, i, twin));
-  }
-
-  // What a network learns in its next epoch: images and labels.
-  function lesson({pupil, window, age}) {
-    const {onset, length} = pupil.plan.windows[window] ?? {onset: 0, length: 0};
-    const isClear = age < onset || age >= onset + length;
-    return isClear ? pupil.clear : pupil.lessons[window](age);
-  }
-
-  function test(life, {score}) {
-    const {pupil, window, age, network} = life;
-    const {clear, digits, plan, sizes} = pupil;
-    const named = answers(score, network, sizes, digits.test.images);
-    const own = percent(answers(score, network, sizes, clear.images), clear.labels);
-    const right = percent(named, digits.test.labels);
-    const found = {seed: plan.seed, window, age, right, own};
-    if (life.looks(age)) found.look = lookAt(life);
-    if (life.ends(age)) Object.assign(found, {answers: named, network: network.slice()});
-    return found;
-  }
-
-  // Train the networks of some plans side by side, always the one that stands at the earliest
-  // epoch: a generator that yields after each epoch, with a test if there is one.
-  function* lives(digits, plans, arithmetic) {
-    let growing = plans.map((plan) => {
-      const pupil = makePupil(digits, plan);
-      return makeLife(pupil, -1, pupil.newborn);
-    });
-    for (const twin of [...growing]) {
-      yield test(twin, arithmetic);
-      growing.push(...branches(twin));
-    }
-    while (growing.length) {
-      const life = growing.reduce((a, b) => (epochOf(b) < epochOf(a) ? b : a));
-      const {images, labels} = lesson(life);
-      const {sizes, plan} = life.pupil;
-      const order = shuffled(labels.length, life.turn);
-      arithmetic.epoch(life.network, sizes, images, labels, order, plan.rate);
-      life.age++;
-      growing.push(...branches(life));
-      if (life.age === life.end) growing = growing.filter((one) => one !== life);
-      yield life.tested(life.age) ? test(life, arithmetic) : null;
-    }
-  }
-
-  // Wait until the page or the worker has done everything else, and has read its messages.
-  function nextTurn() {
-    return new Promise((resolve) => {
-      const {port1, port2} = new MessageChannel();
-      port1.onmessage = resolve;
-      port2.postMessage(null);
-    });
-  }
-
-  // A gate that holds training while it is shut: training awaits `gate.open`.
-  function makeGate() {
-    let release = () => {};
-    const gate = {open: Promise.resolve()};
-    gate.shut = (shut) => {
-      release();
-      if (shut) gate.open = new Promise((resolve) => (release = resolve));
-    };
-    return gate;
-  }
-
-  // What a worker does with a message: the first says what to train, later ones whether to pause.
-  const gate = makeGate();
-  async function serve({data: {digits, plans, bytes, paused}}) {
-    if (paused !== undefined) return gate.shut(paused);
-    const computing = await arithmetic(bytes);
-    let until = performance.now() + LISTENS;
-    for (const test of lives(digits, plans, computing)) {
-      if (test) postMessage(test);
-      if (performance.now() < until) continue;
-      await nextTurn();
-      await gate.open;
-      until = performance.now() + LISTENS;
-    }
+  function percentRight(answers, labels) {
+    return (100 * answers.filter((answer, i) => answer === labels[i]).length) / answers.length;
   }
 
   // The probabilities that a network gives the classes of an image, (PIXELS,).
@@ -404,11 +245,244 @@ function engine() {
     return parts.map((part) => part / sum);
   }
 
+  // The weights of the first layer's first units, one picture after the other, (units · PIXELS).
+  function unitWeights(network, {width}, units = width) {
+    const weights = new Float32Array(units * PIXELS);
+    for (let unit = 0; unit < units; unit++)
+      for (let pixel = 0; pixel < PIXELS; pixel++)
+        weights[unit * PIXELS + pixel] = network[pixel * width + unit];
+    return weights;
+  }
+
+  // The part of the squared change of weights, (units · PIXELS), that is not constant on squares of
+  // `side` pixels: what a mosaic of these squares removes.
+  function detailShare(change, side) {
+    let all = 0;
+    let constant = 0;
+    const sums = new Float64Array(PIXELS); // of the squares of a unit
+    for (let unit = 0; unit < change.length; unit += PIXELS) {
+      sums.fill(0);
+      for (let at = 0; at < PIXELS; at++) {
+        const value = change[unit + at];
+        const square = Math.floor(at / SIDE / side) * SIDE + Math.floor((at % SIDE) / side);
+        all += value * value;
+        sums[square] += value;
+      }
+      for (const sum of sums) constant += (sum * sum) / (side * side);
+    }
+    return all ? (all - constant) / all : 0;
+  }
+
+  // What first units look for: {units, detail}, of which units are the weights of a few; and detail is
+  // the part of what all have learned since birth that is finer than the squares of the plan's blur.
+  function lookAt({network, family: {plan, birth}}) {
+    const now = unitWeights(network, plan);
+    const change = now.map((weight, i) => weight - birth[i]);
+    return {units: now.slice(0, UNITS_SHOWN * PIXELS), detail: detailShare(change, plan.block)};
+  }
+
+  // Lives -----------------------------------------------------------------------------------------
+
+  // What the networks of a seed share:
+  //
+  //   plan, digits, sizes   as above
+  //   clear                 {images, labels}: the digits from which all of them learn
+  //   lessons               for each window a function of the epoch: {images, labels}, as changed
+  //   newborn               {network, order}, with which all begin: `order` is a generator, for the
+  //                         order of images
+  //   birth                 the first layer's weights then
+  function makeFamily(digits, plan) {
+    const [choice, weights, order, noise] = [0, 1, 2, 3].map((k) => generator(4 * plan.seed + k));
+    const {train, own} = digits;
+    const count = own?.count ?? train.labels.length;
+    const chosen = shuffled(count, choice).subarray(0, plan.digits);
+    const images = new Float32Array(chosen.length * PIXELS);
+    chosen.forEach((i, place) => images.set(image(train.images, i), place * PIXELS));
+    const labels = Uint8Array.from(chosen, (i) => train.labels[i]);
+    const clear = {images, labels};
+    const lessons = plan.windows.map(({kind}) => {
+      if (own?.kind === kind) return ownLessons(own, chosen);
+      return lessonsUnder(kind, clear, plan, noise);
+    });
+    const sizes = sizesOf(plan);
+    const network = newborn(sizes, plan.scale, weights);
+    const birth = unitWeights(network, plan);
+    return {plan, digits, sizes, clear, lessons, newborn: {network, order}, birth};
+  }
+
+  // What a deficit makes of images and labels, in every epoch. It is not computed before it is needed:
+  // the first lines come sooner.
+  function lessonsUnder(kind, {images, labels}, plan, noise) {
+    let lesson;
+    return () => {
+      lesson ??= {
+        images: spoil(images, kind, plan, noise.copy()),
+        labels: kind === "permute" ? labels.map((label) => plan.names[label]) : labels,
+      };
+      return lesson;
+    };
+  }
+
+  // What a student's own deficit makes of some training images in an epoch.
+  function ownLessons(own, chosen) {
+    const {train} = own;
+    let latest = {};
+    return (epoch) => {
+      const stage = stageAt(own, train, epoch);
+      if (latest.stage === stage) return latest;
+      const images = new Float32Array(chosen.length * PIXELS);
+      chosen.forEach((i, place) => images.set(seenImage(own, train, i, stage), place * PIXELS));
+      const labels = Uint8Array.from(chosen, (i) => train.labels[i * train.epochs.length + stage]);
+      latest = {stage, images, labels};
+      return latest;
+    };
+  }
+
+  // A network of a family as it grows up under a window, or as the twin, from the age of another one:
+  // {family, window, age, network, order}, until which age it grows, and at which ages it is tested
+  // and looked at. A twin ends once for each window.
+  function makeLife(family, window, {network, order, age = 0}) {
+    const {windows, recovery, every, look} = family.plan;
+    const parts =
+      window === TWIN ? windows.map(({onset}) => ({onset, length: 0})) : [windows[window]];
+    const ends = parts.map(({onset, length}) => onset + length + recovery);
+    const turns = parts.flatMap(({onset, length}) => [onset, onset + length]);
+    const isFinal = (age) => ends.some((end) => age <= end && age > end - FINAL_EPOCHS);
+    const isTurn = (age) => turns.includes(age);
+    const isEnd = (age) => ends.includes(age);
+    return {
+      family,
+      window,
+      age,
+      network: network.slice(),
+      order: order.copy(),
+      lastAge: Math.max(...ends),
+      isEnd,
+      isLookedAt: (age) => age % look === 0 || isTurn(age) || isEnd(age),
+      isTested: (age) => age === FIRST_TEST || age % every === 0 || isTurn(age) || isFinal(age),
+    };
+  }
+
+  // The epoch of the screen at which a life stands. A twin waits while the windows last.
+  function epochOf({window, age, family: {plan}}) {
+    if (window !== TWIN) return age;
+    const lastOnset = Math.max(...plan.windows.map(({onset}) => onset));
+    const shortest = Math.min(...plan.windows.map(({length}) => length));
+    return age < lastOnset ? age : age + shortest;
+  }
+
+  // The lives that begin where a twin stands: those whose window does.
+  function branches({family, window, age, network, order}) {
+    if (window !== TWIN) return [];
+    const {windows} = family.plan;
+    const beginning = [...windows.keys()].filter((i) => windows[i].onset === age);
+    return beginning.map((i) => makeLife(family, i, {network, order, age}));
+  }
+
+  // What a network learns from in its next epoch: {images, labels}.
+  function lessonOf({family, window, age}) {
+    if (window === TWIN) return family.clear;
+    const {onset, length} = family.plan.windows[window];
+    const isClear = age < onset || age >= onset + length;
+    return isClear ? family.clear : family.lessons[window](age);
+  }
+
+  function testOf(life, arithmetic) {
+    const {family, window, age, network} = life;
+    const {clear, digits, plan, sizes} = family;
+    const answers = answersOf(network, sizes, digits.test.images, arithmetic);
+    const ownAnswers = answersOf(network, sizes, clear.images, arithmetic);
+    const test = {
+      seed: plan.seed,
+      window,
+      age,
+      right: percentRight(answers, digits.test.labels),
+      own: percentRight(ownAnswers, clear.labels),
+    };
+    if (life.isLookedAt(age)) test.look = lookAt(life);
+    if (life.isEnd(age)) Object.assign(test, {answers, network: network.slice()});
+    return test;
+  }
+
+  // Train the networks of some plans side by side, always the one that stands at the earliest
+  // epoch: a generator that yields after each epoch, with a test if there is one, or null.
+  function* train(digits, plans, arithmetic) {
+    let growing = [];
+    for (const plan of plans) {
+      const family = makeFamily(digits, plan);
+      growing.push(makeLife(family, TWIN, family.newborn));
+    }
+    for (const twin of [...growing]) {
+      yield testOf(twin, arithmetic);
+      growing.push(...branches(twin));
+    }
+    while (growing.length) {
+      const life = growing.reduce((a, b) => (epochOf(b) < epochOf(a) ? b : a));
+      const {images, labels} = lessonOf(life);
+      const {sizes, plan} = life.family;
+      const order = shuffled(labels.length, life.order);
+      arithmetic.epoch(life.network, sizes, images, labels, order, plan.rate);
+      life.age++;
+      growing.push(...branches(life));
+      if (life.age === life.lastAge) growing = growing.filter((one) => one !== life);
+      yield life.isTested(life.age) ? testOf(life, arithmetic) : null;
+    }
+  }
+
+  // On the page, and in a worker ------------------------------------------------------------------
+
+  // Wait until the page or the worker has done everything else, and has read its messages.
+  function nextTurn() {
+    return new Promise((resolve) => {
+      const {port1, port2} = new MessageChannel();
+      port1.onmessage = resolve;
+      port2.postMessage(null);
+    });
+  }
+
+  // What holds training, lets it go on, and ends it: training awaits `gate.open` now and then.
+  function makeGate() {
+    let release = () => {};
+    const gate = {open: Promise.resolve(), isEnded: false};
+    gate.hold = () => {
+      release(); // of an earlier hold
+      gate.open = new Promise((resolve) => (release = resolve));
+    };
+    gate.goOn = () => release();
+    gate.end = () => {
+      gate.isEnded = true;
+      release();
+    };
+    return gate;
+  }
+
+  // Train, and tell each test. After each slice of time, in milliseconds, others have their turn.
+  async function trainInSlices({digits, plans, bytes}, gate, slice, tell) {
+    const arithmetic = await loadArithmetic(bytes);
+    let until = performance.now() + slice;
+    for (const test of train(digits, plans, arithmetic)) {
+      if (gate.isEnded) return;
+      if (test) tell(test);
+      if (performance.now() < until) continue;
+      await nextTurn();
+      await gate.open;
+      until = performance.now() + slice;
+    }
+  }
+
+  // What a worker does with a message: the first one says what to train, later ones whether to hold.
+  const gate = makeGate();
+  function serve({data}) {
+    if (data.plans) trainInSlices(data, gate, WORKER_SLICE, (test) => postMessage(test));
+    else if (data.hold) gate.hold();
+    else gate.goOn();
+  }
+
   return {
     // for a screen
-    ...{SIDE, PIXELS, FEW, arithmetic, image, spoil, generator, chances, stageAt, seenImage},
+    ...{SIDE, PIXELS, loadArithmetic, image, spoil, generator, chances, stageAt, seenImage},
     // for training, and its tests
-    ...{CLASSES, lives, serve, nextTurn, makeGate, pictures, detailShare},
+    ...{CLASSES, train, trainInSlices, makeGate, serve, unitWeights, detailShare},
   };
 }
 
@@ -446,29 +520,32 @@ async function unpackOwn(own, {PIXELS}) {
 // The program of WebAssembly.
 const moduleBytes = () => Uint8Array.from(atob(WASM), (letter) => letter.charCodeAt(0));
 
-const HERE =
+const IN_THE_PAGE =
   "Your browser starts no workers on this page: it trains in the page itself, more slowly.";
-const SLICE = 12; // milliseconds that the page trains at a time
+const PAGE_SLICE = 12; // milliseconds that the page trains at a time
 
-// Train networks by plans, in workers, or in the page itself where it may start none.
+// Train networks by plans, in workers, or in the page itself where it may start none. Returns: {stop,
+// hold, goOn}. Arguments: digits, plans, hear, see the top of this file.
 function grow(digits, plans, hear) {
   const bytes = moduleBytes();
-  const count = Math.min(navigator.hardwareConcurrency || 2, plans.length);
   const tools = engine();
   const gate = tools.makeGate(); // of what the page itself trains
   let workers = [];
-  let begun = false;
-  let stopped = false;
+  let hasBegun = false; // whether a worker has told a test
 
   function stop() {
-    stopped = true;
-    gate.shut(false);
+    gate.end();
     dismiss();
   }
 
-  function pause(paused) {
-    gate.shut(paused);
-    for (const worker of workers) worker.postMessage({paused});
+  function hold() {
+    gate.hold();
+    for (const worker of workers) worker.postMessage({hold: true});
+  }
+
+  function goOn() {
+    gate.goOn();
+    for (const worker of workers) worker.postMessage({hold: false});
   }
 
   function dismiss() {
@@ -477,44 +554,36 @@ function grow(digits, plans, hear) {
   }
 
   function receive({data}) {
-    begun = true;
+    hasBegun = true;
     hear({tests: [data]});
   }
 
-  // A worker has failed. If none had started, the page trains instead; else training stops.
-  function mourn({message}) {
-    if (stopped || !workers.length) return;
+  // A worker has failed. If none had begun, the page trains instead; else training stops.
+  function fail({message}) {
+    if (gate.isEnded || !workers.length) return;
     dismiss();
-    if (begun) hear({failed: `Training has stopped: ${message || "a worker has failed"}.`});
-    else trainHere();
+    if (hasBegun) hear({failed: `Training has stopped: ${message || "a worker has failed"}.`});
+    else trainInPage();
   }
 
-  // Train in the page itself, in slices of time, so that it still answers.
-  async function trainHere() {
-    hear({note: HERE});
-    const computing = await tools.arithmetic(bytes);
-    let until = performance.now() + SLICE;
-    for (const test of tools.lives(digits, plans, computing)) {
-      if (stopped) return;
-      if (test) hear({tests: [test]});
-      if (performance.now() < until) continue;
-      await tools.nextTurn();
-      await gate.open;
-      until = performance.now() + SLICE;
-    }
+  function trainInPage() {
+    hear({note: IN_THE_PAGE});
+    const tell = (test) => hear({tests: [test]});
+    tools.trainInSlices({digits, plans, bytes}, gate, PAGE_SLICE, tell);
   }
 
   try {
-    const text = `onmessage = (${engine})().serve;`;
-    const url = URL.createObjectURL(new Blob([text], {type: "text/javascript"}));
+    const program = `onmessage = (${engine})().serve;`;
+    const url = URL.createObjectURL(new Blob([program], {type: "text/javascript"}));
+    const count = Math.min(navigator.hardwareConcurrency || 2, plans.length);
     for (let i = 0; i < count; i++) {
-      const worker = Object.assign(new Worker(url), {onmessage: receive, onerror: mourn});
+      const worker = Object.assign(new Worker(url), {onmessage: receive, onerror: fail});
       workers.push(worker);
       worker.postMessage({digits, plans: plans.filter((_, at) => at % count === i), bytes});
     }
   } catch {
     dismiss();
-    queueMicrotask(trainHere); // once whoever asked has what is returned
+    queueMicrotask(trainInPage); // once whoever asked has what is returned
   }
-  return {stop, pause};
+  return {stop, hold, goOn};
 }

@@ -13,8 +13,11 @@ def setting(
 ) -> Profile:
     """Return a lab's profile, and print a line if its runs take long.
 
-    Arguments: profile, the lab's parameter, `auto` for the usual one; usual, the name of a profile;
-        among, the profiles that the lab has, by default all.
+    Arguments:
+        profile: the lab's parameter, `auto` for the usual one.
+        usual: the name of a profile.
+        among: the profiles that the lab has, by default all.
+
     Raises: CplabError for a parameter that is none of these.
 
     >>> setting("auto").name, setting("ci").train_images

@@ -10,7 +10,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -23,7 +23,8 @@ from cplab.lab.link import WHERE, script
 from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
-UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
+# What is said of something without results
+UNKNOWN = rf"{estimates.NOT_TRAINED}|not compared with|\b(nan|None)\b"
 NOT_TRAINED = "Not all of these networks are trained yet."
 
 
@@ -54,8 +55,10 @@ def content_digest(content: object) -> str:
 def element(kind: str, content: object, inner: str) -> str:
     """Write an element that `questions.js` improves, as HTML.
 
-    Arguments: kind, of element: question, prediction, slide, switch or hand-in; content, whose
-        digest names the answer that the page keeps; inner, the HTML in it.
+    Arguments:
+        kind: question, prediction, slide, switch or hand-in.
+        content: what it holds, whose digest names the answer that the page keeps.
+        inner: the HTML in it.
     """
     key = content_digest(content)
     inner = re.sub(r"(?<![\w.,])1 (clear )?epochs\b", r"1 \1epoch", inner)  # 1 epochs: 1 epoch
@@ -69,8 +72,10 @@ def covered_part(
 
     If the networks are not trained yet, a sentence says so in place of `finding`.
 
-    Arguments: summary, what stands on the fold without scripts; verdict, paragraphs of HTML;
-        figure, finding, more, see `question`.
+    Arguments:
+        summary: what stands on the fold without scripts.
+        verdict: paragraphs of HTML.
+        figure, finding, more: see `question`.
     """
     if re.search(UNKNOWN, finding):
         finding = NOT_TRAINED
@@ -214,7 +219,7 @@ def Prediction(
         quantity: the name of what is guessed.
         unit, low, high: the scale.
         figure, finding, more, of: see `question`.
-    Raises: CplabError for a number far off the scale.
+    Raises: CplabError for a scale without a length, or without anything to guess.
 
     >>> from cplab import Run
     >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
@@ -229,7 +234,7 @@ def Prediction(
         )
     shown = {text: quantities.as_estimate(value) for text, value in given.items()}
     measured = {text: quantities.as_estimate(value) for text, value in asked.items()}
-    low, high = scale_for({**shown, **measured}, unit, low, high)
+    low, high = scale_for([*shown.values(), *measured.values()], low, high)
     digits = max(0, 3 - math.ceil(math.log10(high - low)))  # decimals of a number on the scale
 
     text = question or f"How high is the {quantity}?"
@@ -279,46 +284,20 @@ def numbers_in_words(
 def with_unit(points: Estimate, unit: str, digits: int) -> str:
     """Write a measured number with its interval and unit, as HTML; or that it is missing."""
     if not points.seeds:
-        return estimates.MISSING
+        return estimates.NOT_TRAINED
     numbers = estimates.mean_in_words(points.mean, points.half, digits)
     return html.escape(f"{numbers} {unit}".strip())
 
 
-def scale_for(
-    numbers: Mapping[str, Estimate], unit: str, low: float, high: float
-) -> tuple[float, float]:
-    """The scale of a prediction, from low to high, made longer by tenths where a number does not
-    fit, as when a student has changed a lab's values.
+def scale_for(numbers: Iterable[Estimate], low: float, high: float) -> tuple[float, float]:
+    """The scale of a prediction, from low to high, made longer where a number does not fit, as when
+    a student has changed a lab's values.
 
-    Raises: CplabError for a number that is further off than the scale is long, or seems to be in
-        another unit.
-
-    >>> scale_for({"newborn": estimates.estimate([37.8])}, "%", 40, 75)
-    (36.5, 75)
+    >>> scale_for([estimates.estimate([37.5])], 40, 75)
+    (37.5, 75)
     """
-    length = high - low
-    is_percentage = unit == "%" and low >= 0 and high <= 100
-    lowest = low
-    highest = high
-    for text, points in numbers.items():
-        if not points.seeds:
-            continue
-        is_far = not low - length <= points.mean <= high + length
-        is_impossible = is_percentage and not 0 <= points.mean <= 100
-        is_fraction = 0 < points.mean < 1 and unit == "%" and high == 100  # 0.55 for 55
-        if is_far or is_impossible or is_fraction:
-            raise CplabError(
-                f"{text!r} is {points.mean:g}, not in {unit} from {low} to {high}: "
-                "give numbers in this unit, or another low and high"
-            )
-        while points.mean < lowest:
-            lowest -= length / 10
-        while points.mean > highest:
-            highest += length / 10
-    if is_percentage:
-        lowest = max(0, lowest)
-        highest = min(100, highest)
-    return lowest, highest
+    means = [points.mean for points in numbers if points.seeds]
+    return min([low, *means]), max([high, *means])
 
 
 def hand_in(lab: str) -> Shown:
@@ -346,8 +325,11 @@ def slide(
 ) -> Shown:
     """Show one of several pictures, chosen with a slider that can play them.
 
-    Arguments: frames, {label: figure}; words, a line for each frame; label, the name of what the
-        slider moves; start, the place of the frame that is seen first, counted from 0.
+    Arguments:
+        frames: {label: figure}.
+        words: a line for each frame.
+        label: the name of what the slider moves.
+        start: the place of the frame that is seen first, counted from 0.
 
     >>> slide({1: "<p>one</p>", 4: "<p>four</p>"}, label="epoch")
     epoch 1, 4

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import secrets
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -18,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 import numpy as np
 from IPython.display import display, update_display
 
-from cplab import data, deficits
+from cplab import data, datasets, deficits
 from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.digits import drawn
 from cplab.errors import CplabError, quote, whole
-from cplab.estimates import Estimate, estimate, student
+from cplab.estimates import Estimate, estimate, student_factor
 from cplab.lab.explorer import Look, look
 from cplab.lab.link import WHERE, Link, Output, script
 from cplab.lab.questions import Shown
@@ -43,11 +42,14 @@ class Offer(NamedTuple):
     beginning: str
 
 
-PARTS = ("bar", "cohort", "digit", "figure", "mask", "numbers", "pictures", "words")
+PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "pictures", "digit")
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(
-    "cplab-nursery", "unzip", "screen", "networks", *(f"tiny_{part}" for part in PARTS), "tiny"
+    "cplab-nursery",
+    *("unzip", "screen", "line", "networks"),
+    *(f"tiny_{part}" for part in PARTS),
+    "tiny",
 )
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 LATEST = 300  # the epoch by which every deficit has ended
@@ -233,7 +235,7 @@ def content(networks: int = 10, seed: int = 0, compare: bool = False) -> Nursery
         "latest": LATEST,
         "networks": networks,
         "seed": seed,
-        "t": student([*range(1, 100), np.inf]).tolist(),
+        "t": student_factor([*range(1, 100), np.inf]).tolist(),
         "begin": BEGIN,
         "note": "",
         "enough": right_half(),
@@ -314,8 +316,8 @@ def digits(train: int = TRAIN) -> PackedDigits:
     1000
     """
     arrays = drawn()
-    pixels = np.concatenate([arrays["train_x"][:train], arrays["test_x"]])
-    labels = np.concatenate([arrays["train_y"][:train], arrays["test_y"]])
+    pixels = np.concatenate([arrays.train_x[:train], arrays.test_x])
+    labels = np.concatenate([arrays.train_y[:train], arrays.test_y])
     return pack(sixteen_greys(downsample(pixels, TINY.size)), labels, train)
 
 
@@ -380,7 +382,7 @@ def with_images(content: NurseryContent, dataset: object) -> None:
             f"images {quote(dataset)} are not a name: give the one that cplab.images_from((x, y), "
             "(test_x, test_y)) returns"
         )
-    count = data.classes(data.check_dataset(dataset))
+    count = data.classes(datasets.check_dataset(dataset))
     if count > MOST_CLASSES:
         raise CplabError(
             f"{dataset} has {count} classes: the screen shows {MOST_CLASSES} at most, "
@@ -388,22 +390,9 @@ def with_images(content: NurseryContent, dataset: object) -> None:
         )
     content["images"] = dataset
     content["digits"] = other_images(dataset)
-    content["knobs"]["digits"] = learnable(content["digits"]["train"])
+    content["knobs"]["digits"] = min(content["digits"]["train"], TINY.train_images)
     if 1 < count < MOST_CLASSES:
         content["fixed"]["names"] = deficits.permutation(count).tolist()
-
-
-def learnable(count: int) -> int:
-    """How many of `count` images a network learns: at most as many as the profile takes, and so
-    that no image is alone in its batch.
-
-    >>> learnable(6_000), learnable(33)
-    (300, 32)
-    """
-    learned = min(count, TINY.train_images)
-    if learned % TINY.batch == 1:
-        learned -= 1
-    return learned
 
 
 def with_deficit(content: NurseryContent, given: str | Callable) -> None:
@@ -656,7 +645,6 @@ class Nursery:
         self.figure: Figure | None = None
         self.link = Link(SCRIPT)
         self.link.on_msg(self._take)
-        self._still = secrets.token_hex(8)  # the name of the output below the screen
 
     @property
     def harm(self) -> Estimate:
@@ -681,7 +669,7 @@ class Nursery:
             display(data, metadata=metadata, raw=True)
         else:
             display(screen, metadata={}, raw=True)
-        display(self._picture(), display_id=self._still)
+        display(self._picture(), display_id=self.link.name)
 
     def _picture(self) -> Shown:
         shown = as_html(self.figure) if self.figure else ""
@@ -692,7 +680,7 @@ class Nursery:
         windows = [Grown(told) for told in message["grown"]]
         self.first, self.second = [*windows, Grown()][:2]
         self.figure = figure_of(windows, message["headline"])
-        update_display(self._picture(), display_id=self._still)
+        update_display(self._picture(), display_id=self.link.name)
 
 
 def figure_of(windows: Sequence[Grown], headline: str) -> Figure | None:

@@ -1,84 +1,132 @@
-// A cohort, which a press on Train begins: networks of some seeds grow up, each beside its twin, and
-// are added to the places of their windows. A place is {window, pairs: {seed: pair}}.
+// What grows up on the first screen. A cohort, which a press on Train begins, has networks of some
+// seeds trained by networks.js, each with its twin, and files their tests by the window under which
+// they grow up. These are the shapes that all files of the screen use:
+//
+//   window      {kind, onset, length}: a deficit, and its epochs
+//   condition   {window, pairs}: what has grown up under a window; pairs is a Map from seed to pair
+//   pair        {spoilt, control}: the life of a network under the window, and that of its twin
+//   life        {tests, looks}, and once it has ended {answers, network} as well:
+//     tests       [{age, right, own}, …]: after so many epochs, the percent of the test images, and
+//                 of its own training images, that the network gets right
+//     looks       [{age, units, detail}, …]: what its first units look for, see `lookAt`
+//     answers     its answer to each test image
+//     network     its weights and biases
+
+const isOfTwin = (test) => test.window < 0;
 
 const newLife = () => ({tests: [], looks: []});
 const newPair = () => ({spoilt: newLife(), control: newLife()});
 
-// Add a test to a life; `ends` if its answers and weights are those of the life's end.
-function addTest(life, {age, right, own, look, answers, network}, ends) {
-  life.tests.push([age, right, own]);
-  if (look) life.looks.push([age, look]);
-  if (ends) Object.assign(life, {answers, network});
+// Whether both networks of a pair have grown up.
+const isComplete = ({spoilt, control}) => Boolean(spoilt.answers && control.answers);
+
+function addTest(life, {age, right, own, look}) {
+  life.tests.push({age, right, own});
+  if (look) life.looks.push({age, ...look});
 }
 
-// Add a test to the pair of a window: to one of its networks, or to both where they are still one.
+function endLife(life, {answers, network}) {
+  Object.assign(life, {answers, network});
+}
+
+// Add a test to the pair of a window. One of the twin belongs to both networks until the window
+// begins, since until then they are one.
 function addToPair({spoilt, control}, test, {onset}, recovery) {
-  const isTwin = test.window < 0;
-  if (!isTwin) return addTest(spoilt, test, test.answers);
-  if (test.age <= onset) addTest(spoilt, test, false);
-  const end = onset + recovery;
-  if (test.age <= end) addTest(control, test, test.age === end);
+  if (!isOfTwin(test)) {
+    addTest(spoilt, test);
+    if (test.answers) endLife(spoilt, test);
+    return;
+  }
+  const end = onset + recovery; // a twin serves several windows, and ends for each at another age
+  if (test.age <= onset) addTest(spoilt, test);
+  if (test.age <= end) addTest(control, test);
+  if (test.age === end) endLife(control, test);
 }
 
 class Cohort {
-  began = performance.now();
   note = ""; // how it trains, if not as usual
-  paused = 0; // since when, in milliseconds of the page
-  ahead = 0; // tests until it is held again, after a step
+  began = performance.now(); // milliseconds of the page; a pause puts it off
+  heldAt = null; // since when it is held, in the same
+  testsToHold = 0; // how many tests come, after a step, until it is held again
 
-  // Arguments: digits, as the engine takes them; common, what all plans have in common; places, of
-  // the windows; seeds; told, is called with nothing when there is more to see, with {note} or with
-  // {ended, failed}, why.
-  constructor(digits, common, places, seeds, told) {
-    const windows = places.map(({window}) => window);
-    const plans = seeds.map((seed) => ({...common, seed, windows}));
-    for (const {pairs} of places) for (const seed of seeds) pairs.set(seed, newPair());
-    Object.assign(this, {places, plans, told});
-    this.growing = grow(digits, plans, (message) => this.hear(message));
-  }
-
-  hear({tests = [], note, failed}) {
-    if (note) this.note = note;
-    if (note) this.told({note});
-    for (const test of tests) this.take(test);
-    if (this.ahead) {
-      this.ahead = Math.max(0, this.ahead - tests.length);
-      if (!this.ahead) this.pause(true);
+  // Arguments: digits, as `unpack` gives them; common, what plans of all seeds have in common, see
+  // networks.js; conditions, to which pairs of these seeds are added; onNews, is called with {} when
+  // there are more tests, with {note} to say, and in the end with {ended, failed}: how it went, and
+  // whether that is an error.
+  constructor(digits, common, conditions, seeds, onNews) {
+    const windows = conditions.map(({window}) => window);
+    this.plans = seeds.map((seed) => ({...common, seed, windows}));
+    this.recovery = common.recovery;
+    this.conditions = conditions;
+    this.onNews = onNews;
+    for (const {pairs} of conditions) {
+      for (const seed of seeds) pairs.set(seed, newPair());
     }
-    const seconds = Math.round((performance.now() - this.began) / 1000);
+    this.growing = grow(digits, this.plans, (message) => this.hear(message));
+  }
+
+  // What networks.js tells.
+  hear({tests = [], note, failed}) {
+    if (note) {
+      this.note = note;
+      this.onNews({note});
+    }
+    for (const test of tests) this.file(test);
+    this.countDown(tests.length);
     if (failed) this.end(failed, true);
-    else if (this.places.every(({pairs}) => [...pairs.values()].every(isComplete)))
-      this.end(`${this.note} took ${seconds} s`.trim());
-    else this.told({});
+    else if (this.isGrown()) this.end(`${this.note} took ${this.seconds()} s`.trim());
+    else this.onNews({});
   }
 
-  take(test) {
-    const [{recovery}] = this.plans;
-    for (const [number, {window, pairs}] of this.places.entries())
-      if (test.window < 0 || test.window === number)
-        addToPair(pairs.get(test.seed), test, window, recovery);
+  file(test) {
+    for (const [index, {window, pairs}] of this.conditions.entries())
+      if (isOfTwin(test) || test.window === index)
+        addToPair(pairs.get(test.seed), test, window, this.recovery);
   }
 
-  // End it; pairs that are complete stay.
-  end(why, failed = false) {
+  isGrown() {
+    return this.conditions.every(({pairs}) => [...pairs.values()].every(isComplete));
+  }
+
+  seconds() {
+    return Math.round((performance.now() - this.began) / 1000);
+  }
+
+  // Stop, and drop the pairs that are not complete.
+  end(how, failed = false) {
     this.growing.stop();
-    for (const {pairs} of this.places)
+    for (const {pairs} of this.conditions)
       for (const [seed, pair] of pairs) if (!isComplete(pair)) pairs.delete(seed);
-    this.told({ended: why, failed});
+    this.onNews({ended: how, failed});
   }
 
-  // Hold it where it is, or let it go on. A pause does not count as time of training.
-  pause(paused) {
-    const now = performance.now();
-    if (this.paused) this.began += now - this.paused;
-    this.paused = paused ? now : 0;
-    this.growing.pause(paused);
-    this.told({note: paused ? "paused" : ""});
+  get isHeld() {
+    return this.heldAt !== null;
   }
 
-  // Let it go on until there are as many tests as networks, and hold it again.
+  hold() {
+    this.heldAt = performance.now();
+    this.testsToHold = 0;
+    this.growing.hold();
+    this.onNews({note: "paused"});
+  }
+
+  goOn() {
+    this.began += performance.now() - this.heldAt;
+    this.heldAt = null;
+    this.growing.goOn();
+    this.onNews({note: ""});
+  }
+
+  // Go on until there are as many tests as seeds, and hold again.
   step() {
-    this.ahead = this.plans.length;
-    this.pause(false);
+    this.testsToHold = this.plans.length;
+    this.goOn();
+  }
+
+  countDown(tests) {
+    if (!this.testsToHold) return;
+    this.testsToHold = Math.max(0, this.testsToHold - tests);
+    if (!this.testsToHold) this.hold();
   }
 }

@@ -1,191 +1,232 @@
-// The figure of the first screen: curves over the epochs of a life, as SVG, on the scale of the
-// line of life above it.
+// The two figures of the first screen: curves over the epochs of a life, as SVG, on the scale of the
+// line of life above them. `drawLives` draws the large one, `drawTrainingAccuracy` the one in the
+// fold. tiny_cohort.js describes windows, pairs, lives and tests, tiny_numbers.js a harm; classes,
+// such as "faint" or "w1" for the second window, have their looks from tiny.css.
+//
+// A point is [epoch, percent]. A view is what is drawn of a window of the screen: {window, pairs,
+// harm, name, grows}, of which `name` sets it apart where there are two, and `grows` says that more
+// is to come.
 
-const LEFT = 40; // pixels for the numbers on the left of a figure
-const RIGHT = 52; // and for half of a harm on its right
-const CLOSE = 96; // pixels between two harms, of which one has to stand lower
-const LOWER = 36; // so many pixels
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
-const show = (value) =>
-  value
-    .toFixed(1)
-    .replace("-", "−")
-    .replace(/^−0\.0$/, "0.0");
+// Pixels
+const LEFT = 40; // for the numbers on the left of a figure
+const RIGHT = 52; // for half of a harm on its right
+const TOP = 8;
+const BELOW = 20; // for the numbers below
+const NUMBER_WIDTH = 56; // of an epoch below, with its distance to the next one
+const HARM_WIDTH = 96; // two harms nearer than this would lie on each other:
+const HARM_SHIFT = 36; // then the second one stands lower
 
 class Plot {
   parts = []; // elements of SVG, the foremost last
 
-  // Arguments: place, an element, into which `end` writes; last, the epoch at its right end.
-  constructor(place, last) {
-    Object.assign(this, {place, last});
-    const width = place.offsetWidth || 300;
-    this.wide = width - LEFT - RIGHT; // pixels of the axis of epochs
-    this.bottom = (place.offsetHeight || 190) - 20;
-    for (let value = 0; value <= 100; value += 20) {
-      this.path(
-        [0, last].map((epoch) => [epoch, value]),
-        "grid",
-      );
-      this.text(0, value, value, "end", -6, 4);
+  // Arguments: element, which `finish` fills; last, the epoch at the right end.
+  constructor(element, last) {
+    const width = element.offsetWidth || 300;
+    const height = element.offsetHeight || 190;
+    this.element = element;
+    this.last = last;
+    this.width = width;
+    this.axisWidth = width - LEFT - RIGHT;
+    this.bottom = height - BELOW;
+    this.drawAxes();
+  }
+
+  drawAxes() {
+    const {last, width} = this;
+    for (let percent = 0; percent <= 100; percent += 20) {
+      const ends = [
+        [0, percent],
+        [last, percent],
+      ];
+      this.path(ends, "grid");
+      this.text(ends[0], percent, "end", {right: -6, down: 4});
     }
-    const step = [50, 100, 200, 500].find((epochs) => (epochs / last) * width > 56);
+    const step = [50, 100, 200, 500].find((epochs) => (epochs / last) * width > NUMBER_WIDTH);
     for (let epoch = 0; epoch <= last; epoch += step)
-      this.text(epoch, 0, epoch || "epoch 0", "middle", 0, 16);
+      this.text([epoch, 0], epoch || "epoch 0", "middle", {down: 16});
   }
 
   x(epoch) {
-    return LEFT + (epoch / this.last) * this.wide;
+    return LEFT + (epoch / this.last) * this.axisWidth;
   }
 
-  y(value) {
-    return this.bottom - (value / 100) * (this.bottom - 8);
+  y(percent) {
+    return this.bottom - (percent / 100) * (this.bottom - TOP);
   }
 
-  // A line through points, [epoch, value] each.
+  // A line through points.
   path(points, className) {
     if (points.length < 2) return;
-    const places = points.map(([epoch, value]) => {
-      return `${this.x(epoch).toFixed(1)} ${this.y(value).toFixed(1)}`;
+    const corners = points.map(([epoch, percent]) => {
+      return `${this.x(epoch).toFixed(1)} ${this.y(percent).toFixed(1)}`;
     });
-    this.parts.push(`<path class="${className}" d="M${places.join("L")}"/>`);
+    this.parts.push(`<path class="${className}" d="M${corners.join("L")}"/>`);
   }
 
   // Words at a point, or so many pixels beside it.
-  text(epoch, value, words, className, right = 0, down = 0) {
-    const place = `x="${this.x(epoch) + right}" y="${this.y(value) + down}"`;
-    this.parts.push(`<text class="${className}" ${place}>${words}</text>`);
+  text([epoch, percent], words, className, {right = 0, down = 0} = {}) {
+    this.textAt(this.x(epoch) + right, this.y(percent) + down, words, className);
   }
 
-  dot([epoch, value], className) {
-    const place = `cx="${this.x(epoch)}" cy="${this.y(value)}"`;
-    this.parts.push(`<circle class="${className}" ${place} r="4.5"/>`);
+  // Words at pixels of the figure.
+  textAt(x, y, words, className) {
+    this.parts.push(`<text class="${className}" x="${x}" y="${y}">${words}</text>`);
+  }
+
+  dot([epoch, percent], className) {
+    const centre = `cx="${this.x(epoch)}" cy="${this.y(percent)}"`;
+    this.parts.push(`<circle class="${className}" ${centre} r="4.5"/>`);
   }
 
   // All that is between two epochs, as a rectangle behind everything else.
   shade(from, to, className) {
-    const size = `width="${this.x(to) - this.x(from)}" height="${this.bottom - 8}"`;
-    this.parts.unshift(`<rect class="${className}" x="${this.x(from)}" y="8" ${size}/>`);
+    const x = this.x(from);
+    const size = `width="${this.x(to) - x}" height="${this.bottom - TOP}"`;
+    this.parts.unshift(`<rect class="${className}" x="${x}" y="${TOP}" ${size}/>`);
   }
 
-  end(ariaLabel) {
+  // Put all of it on the page. description: for those who do not see it.
+  finish(description) {
     const drawing = this.parts.join("");
-    this.place.ariaLabel = ariaLabel;
-    this.place.innerHTML = `<svg width="100%" height="100%" aria-hidden="true">${drawing}</svg>`;
+    this.element.ariaLabel = description;
+    this.element.innerHTML = `<svg width="100%" height="100%" aria-hidden="true">${drawing}</svg>`;
   }
 }
 
-// The points of a network in a figure, [epoch, value] each. A twin waits while the window lasts: its
-// points come from where the window begins, and are drawn from where it ends. Arguments: tests,
-// [age, % of test images right, % of its own right] each; column, 1 or 2, of what is drawn.
-function pointsOf(tests, arm, {onset, length}, column) {
-  if (arm === "spoilt") return tests.map((test) => [test[0], test[column]]);
-  return tests.filter(([age]) => age >= onset).map((test) => [test[0] + length, test[column]]);
+// Lines -------------------------------------------------------------------------------------------
+
+// The points of a network. quantity: "right" or "own", of its tests.
+function pointsOf({tests}, quantity) {
+  const known = tests.filter((test) => quantity in test); // those that came with the lab lack "own"
+  return known.map((test) => [test.age, test[quantity]]);
 }
 
-// The mean of several lines, as far as all of them go.
+// The points of a twin. It waits while the window lasts: its points come from where the window
+// begins, and are drawn from where it ends.
+function twinPoints(life, {onset, length}, quantity) {
+  const later = pointsOf(life, quantity).filter(([age]) => age >= onset);
+  return later.map(([age, percent]) => [age + length, percent]);
+}
+
+// The mean of several lines, at those epochs at which all of them have a point: networks that grew
+// up beside other windows were tested at other epochs as well.
 function meanLine(lines) {
-  const points = (lines[0] ?? []).filter((_, i) => lines.every((line) => line[i]));
-  return points.map(([epoch], i) => [epoch, mean(lines.map((line) => line[i][1]))]);
+  const percents = lines.map((line) => new Map(line)); // by epoch
+  const points = [];
+  for (const epoch of percents[0]?.keys() ?? []) {
+    const values = percents.map((line) => line.get(epoch));
+    if (!values.includes(undefined)) points.push([epoch, mean(values)]);
+  }
+  return points;
 }
 
-// Draw the networks of a window and their twins: thin lines, and their means in front, each on an
-// edge that sets it off from the lines behind. Arguments: pairs, {spoilt, control} each; number, of
-// the window, 0 or 1. Returns: the means by arm.
-function drawWindow(plot, pairs, window, number, column) {
-  const means = {};
-  const paths = {thin: [], edge: [], thick: []};
+// Draw the networks of a view and their twins: a thin line each, and the means in front, each on an
+// edge that sets it off from the lines behind. index: of the window, 0 or 1. Returns: the points of
+// both means.
+function drawNetworks(plot, {window, pairs}, index, quantity) {
+  // A mean over networks that have just begun would go back to the beginning: they wait for theirs.
   const complete = pairs.filter(isComplete);
-  let front = Infinity; // the epoch up to which all deprived networks have come
-  for (const arm of ["spoilt", "control"]) {
-    const className = `${arm} w${number}`;
-    const isPast = ([epoch]) => epoch <= front;
-    const lines = (some) =>
-      some.map((pair) => pointsOf(pair[arm].tests, arm, window, column).filter(isPast));
-    // those that grow later do not take the mean back to its beginning
-    means[arm] = meanLine(lines(complete.length ? complete : pairs));
-    front = means.spoilt.at(-1)?.[0] ?? 0;
-    for (const line of lines(pairs)) paths.thin.push([line, `${className} thin`]);
-    paths.edge.push([means[arm], "edge"]);
-    paths.thick.push([means[arm], className]);
+  const averaged = complete.length ? complete : pairs;
+  const deprived = (pair) => pointsOf(pair.spoilt, quantity);
+  const spoilt = meanLine(averaged.map(deprived));
+
+  // No line is ahead of it, so that all of them grow together.
+  const [front] = spoilt.at(-1) ?? [0];
+  const upToFront = (points) => points.filter(([epoch]) => epoch <= front);
+  const spoiltLine = (pair) => upToFront(deprived(pair));
+  const twinLine = (pair) => upToFront(twinPoints(pair.control, window, quantity));
+  const twin = meanLine(averaged.map(twinLine));
+
+  for (const pair of pairs) plot.path(spoiltLine(pair), `spoilt w${index} thin`);
+  for (const pair of pairs) plot.path(twinLine(pair), `control w${index} thin`);
+  for (const points of [spoilt, twin]) plot.path(points, "edge");
+  plot.path(spoilt, `spoilt w${index}`);
+  plot.path(twin, `control w${index}`);
+  return {spoilt, twin};
+}
+
+// One window is shaded; of two, the bar above the figure says where they are.
+function shadeWindow(plot, views) {
+  const [{window}] = views;
+  if (views.length === 1) plot.shade(window.onset, window.onset + window.length, "window w0");
+}
+
+// The large figure --------------------------------------------------------------------------------
+
+// Draw all lives of a screen. Arguments: element, which it fills; last, the epoch at its right end;
+// views, one for each window; earlier, {pairs, words} for what was trained before at other points;
+// description, for those who do not see the figure.
+function drawLives(element, last, views, earlier, description) {
+  const plot = new Plot(element, last);
+  for (const one of earlier) drawEarlier(plot, one);
+  shadeWindow(plot, views);
+  const means = views.map((view, index) => drawNetworks(plot, view, index, "right"));
+  let harmAt = null; // where the other harm stands, in pixels
+  for (const [index, {spoilt, twin}] of means.entries()) {
+    const {window, harm, name, grows} = views[index];
+    if (!spoilt.length) continue;
+    nameTwins(plot, twin, window, index);
+    if (harm.n && !grows)
+      harmAt = drawHarm(plot, spoilt.at(-1), twin.at(-1), {...harm, name, index}, harmAt);
+    else plot.text(spoilt.at(-1), name || "deprived", `name w${index}`, {right: 8, down: 14});
   }
-  for (const [points, className] of Object.values(paths).flat()) plot.path(points, className);
-  return means;
-}
-
-// Say on the figure whose twin a line is, and where it is born, or waits.
-function nameTwin(plot, twin, {onset, length}, number) {
-  if (!twin.length) return;
-  const [[epoch, value]] = twin;
-  if (onset) {
-    plot.path([[onset, value], twin[0]], "waits");
-    plot.text(onset + length / 2, value, "their twins wait", "middle faint", 0, -6);
-  } else plot.text(epoch, value, "their twins are born here", "faint", 10, 4);
-  plot.dot(twin[0], `w${number}`);
-  if (twin.length > 2) plot.text(...twin.at(-1), "twins", "end faint", -2, -8);
-}
-
-// Draw the harm at the end of a window's lines, as a bracket between both means, and below it how
-// much it is, and whose: lower if it would lie on the harm before. Arguments: before, what this
-// returned. Returns: where the words are, in pixels.
-function drawHarm(plot, {control, spoilt}, {words, name, number}, before) {
-  const [epoch, low] = spoilt.at(-1);
-  const high = control.at(-1)[1];
-  plot.path(
-    [high, low].map((value) => [epoch, value]),
-    "bracket",
-  );
-  const x = plot.x(epoch);
-  const isClose = before && Math.abs(x - before.x) < CLOSE;
-  const y = Math.max(plot.y(Math.min(low, high)) + 20, isClose ? before.y + LOWER : 0);
-  const down = y - plot.y(low);
-  plot.text(epoch, low, words, "harm middle", 0, down);
-  if (name) plot.text(epoch, low, name, `name middle w${number}`, 0, down + 15);
-  return {x, y};
-}
-
-// Draw all lives of a screen. Arguments: place, an element; last, the epoch at its right end; shown,
-// {window, pairs, harm, name, grows} for each window, of which `grows` says that more is to come;
-// pale, {window, pairs, words} for what was trained before; words, of the figure.
-function drawLives(place, last, shown, pale, words) {
-  const plot = new Plot(place, last);
-  for (const before of pale) drawPale(plot, before);
-  const drawn = shown.map(({window, pairs}, number) => {
-    if (shown.length < 2) plot.shade(window.onset, window.onset + window.length, "window w0");
-    return drawWindow(plot, pairs, window, number, 1);
-  });
-  let before = null; // where the other harm stands
-  for (const [number, means] of drawn.entries()) {
-    const {window, harm, name, grows} = shown[number];
-    if (!means.spoilt.length) continue;
-    nameTwin(plot, means.control, window, number);
-    if (harm.n && !grows) before = drawHarm(plot, means, {...harm, name, number}, before);
-    else plot.text(...means.spoilt.at(-1), name || "deprived", `name w${number}`, 8, 14);
-  }
-  const isEmpty = !pale.length && !drawn.some(({spoilt}) => spoilt.length);
-  if (isEmpty) plot.text(last / 2, 50, "They will grow up here", "harm middle");
-  plot.end(words);
+  const isEmpty = !earlier.length && means.every(({spoilt}) => !spoilt.length);
+  if (isEmpty) plot.text([last / 2, 50], "They will grow up here", "harm middle");
+  plot.finish(description);
 }
 
 // The mean of networks that were trained before, with their harm.
-function drawPale(plot, {pairs, words}) {
-  const line = meanLine(pairs.map(({spoilt}) => spoilt.tests));
+function drawEarlier(plot, {pairs, words}) {
+  const line = meanLine(pairs.map(({spoilt}) => pointsOf(spoilt, "right")));
   if (line.length < 2) return;
   plot.path(line, "pale");
-  plot.text(...line.at(-1), words, "end faint", 0, 14);
+  plot.text(line.at(-1), words, "end faint", {down: 14});
 }
 
-// Draw how many of their own digits networks get right; `shown` as in `drawLives`.
-function drawOwnRight(place, last, shown) {
-  const plot = new Plot(place, last);
-  const ends = [];
-  for (const [number, {window, pairs}] of shown.entries()) {
-    const end = window.onset + window.length;
-    if (shown.length < 2) plot.shade(window.onset, end, "window w0");
-    const {spoilt} = drawWindow(plot, pairs, window, number, 2);
-    const known = spoilt.find(([age]) => age === end)?.[1];
-    if (!(known >= 0)) continue;
-    plot.text(end, known, `${Math.round(known)} %`, "harm end", -4, 22);
-    ends.push(`${Math.round(known)} % at epoch ${end}`);
+// Say on the figure whose twins a line is of, and where they are born, or wait.
+function nameTwins(plot, line, {onset, length}, index) {
+  if (!line.length) return;
+  const [start] = line;
+  const [, percent] = start;
+  if (onset) {
+    plot.path([[onset, percent], start], "waits");
+    plot.text([onset + length / 2, percent], "their twins wait", "middle faint", {down: -6});
+  } else {
+    plot.text(start, "their twins are born here", "faint", {right: 10, down: 4});
   }
-  plot.end(`Own training digits right when clear, by epoch. ${ends.join(", ")}`);
+  plot.dot(start, `w${index}`);
+  if (line.length > 2) plot.text(line.at(-1), "twins", "end faint", {right: -2, down: -8});
+}
+
+// Draw the harm between the last points of both means as a bracket, and below it how much it is, and
+// whose: lower if it would lie on the other harm. Arguments: words, name, index, of the harm and its
+// window; other, what this returned for the other one. Returns: where the words are, in pixels.
+function drawHarm(plot, spoilt, twin, {words, name, index}, other) {
+  plot.path([twin, spoilt], "bracket");
+  const x = plot.x(spoilt[0]);
+  let y = plot.y(Math.min(spoilt[1], twin[1])) + 20;
+  const isClose = other && Math.abs(x - other.x) < HARM_WIDTH;
+  if (isClose) y = Math.max(y, other.y + HARM_SHIFT);
+  plot.textAt(x, y, words, "harm middle");
+  if (name) plot.textAt(x, y + 15, name, `name middle w${index}`);
+  return {x, y};
+}
+
+// The figure in the fold --------------------------------------------------------------------------
+
+// Draw how many of their own training digits networks get right. Arguments: as of `drawLives`.
+function drawTrainingAccuracy(element, last, views) {
+  const plot = new Plot(element, last);
+  shadeWindow(plot, views);
+  const ends = [];
+  for (const [index, view] of views.entries()) {
+    const {onset, length} = view.window;
+    const {spoilt} = drawNetworks(plot, view, index, "own");
+    const atEnd = spoilt.find(([epoch]) => epoch === onset + length); // of the window
+    if (!atEnd) continue;
+    const percent = `${Math.round(atEnd[1])} %`;
+    plot.text(atEnd, percent, "harm end", {right: -4, down: 22});
+    ends.push(`${percent} at epoch ${onset + length}`);
+  }
+  plot.finish(`Own training digits right when clear, by epoch. ${ends.join(", ")}`);
 }

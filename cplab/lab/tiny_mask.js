@@ -1,13 +1,18 @@
-// A mask of the first screen, painted field by field: a grid of twelve rows. As a text it has 36
-// hexadecimal digits, three for each row; a bit that is set is covered.
+// The mask of the first screen, which covers a part of each digit and is painted field by field. As
+// a text it has 36 hexadecimal digits, three for each of twelve rows; a bit that is set is covered,
+// and the first one is on the left. `within` is in line.js, `make` in page.js.
 
 const MASK_SIDE = 12; // fields
 const NOTHING = "0".repeat(3 * MASK_SIDE);
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+
+// The rows of a mask, as numbers of twelve bits; a mask of such rows; the bit of a column.
 const rowsOf = (mask) =>
   Array.from({length: MASK_SIDE}, (_, y) => parseInt(mask.slice(3 * y, 3 * y + 3), 16));
 const maskOf = (rows) => rows.map((row) => row.toString(16).padStart(3, "0")).join("");
 const bitOf = (x) => 1 << (MASK_SIDE - 1 - x);
-const isCovered = (mask, {x, y}) => Boolean(rowsOf(mask)[y] & bitOf(x));
+
+const isCovered = (mask, x, y) => Boolean(rowsOf(mask)[y] & bitOf(x));
 
 // A mask in which fields, [x, y] each, are covered or not. Some may lie outside.
 function repaint(mask, fields, covered) {
@@ -22,38 +27,16 @@ function repaint(mask, fields, covered) {
 // Fill an element with the fields, to be painted by mouse and keys. Arguments: current, gives the
 // mask; choose, is called with another one.
 function furnishMask(grid, current, choose) {
-  for (let y = 0; y < MASK_SIDE; y++) {
-    const row = make("div", {role: "row"});
-    for (let x = 0; x < MASK_SIDE; x++) {
-      const cell = make("span", {
-        role: "gridcell",
-        tabIndex: x || y ? -1 : 0,
-        ariaLabel: `row ${y + 1}, column ${x + 1}`,
-      });
-      Object.assign(cell.dataset, {x, y});
-      row.append(cell);
-    }
-    grid.append(row);
-  }
-
-  const moveTo = (cell) => {
-    for (const other of grid.querySelectorAll("[tabindex='0']")) other.tabIndex = -1;
-    cell.tabIndex = 0;
-    cell.focus({preventScroll: true});
-  };
+  addFields(grid);
 
   grid.onkeydown = (event) => {
-    const {x, y} = event.target.dataset;
+    const isSpace = event.key === " ";
     const arrow = ARROWS[event.key];
-    if (!arrow && event.key !== " ") return;
+    if (!arrow && !isSpace) return;
     event.preventDefault();
-    if (arrow) {
-      const right = within(0, +x + arrow[0], MASK_SIDE - 1);
-      const down = within(0, +y + arrow[1], MASK_SIDE - 1);
-      moveTo(grid.children[down].children[right]);
-    } else if (!event.repeat) {
-      choose(repaint(current(), [[+x, +y]], !isCovered(current(), {x, y})));
-    }
+    const [x, y] = placeOf(event.target);
+    if (arrow) focusField(grid, x + arrow[0], y + arrow[1]);
+    else if (!event.repeat) choose(repaint(current(), [[x, y]], !isCovered(current(), x, y)));
   };
 
   // All fields that the pointer passes, however fast, become what the first one becomes.
@@ -61,24 +44,16 @@ function furnishMask(grid, current, choose) {
     const first = event.target.closest("[role=gridcell]");
     if (!first || event.button) return;
     event.preventDefault();
-    const covered = !isCovered(current(), first.dataset);
-    moveTo(first);
-    choose(repaint(current(), [[+first.dataset.x, +first.dataset.y]], covered));
+    const [x, y] = placeOf(first);
+    const covered = !isCovered(current(), x, y);
+    focusField(grid, x, y);
+    choose(repaint(current(), [[x, y]], covered));
     grid.setPointerCapture(event.pointerId);
-    const fieldAt = ({clientX, clientY}) => {
-      const {left, top, width} = grid.getBoundingClientRect();
-      return [clientX - left, clientY - top].map((at) => (MASK_SIDE * at) / width);
-    };
-    let [x, y] = fieldAt(event);
+    let from = pointIn(grid, event);
     grid.onpointermove = (move) => {
-      const [toX, toY] = fieldAt(move);
-      const steps = Math.ceil(2 * Math.max(Math.abs(toX - x), Math.abs(toY - y), 0.5));
-      const passed = Array.from({length: steps}, (_, i) => (i + 1) / steps);
-      const fields = passed.map((part) =>
-        [x + part * (toX - x), y + part * (toY - y)].map(Math.floor),
-      );
-      choose(repaint(current(), fields, covered));
-      [x, y] = [toX, toY];
+      const to = pointIn(grid, move);
+      choose(repaint(current(), fieldsBetween(from, to), covered));
+      from = to;
     };
     grid.onpointerup = grid.onpointercancel = () => {
       grid.onpointermove = null;
@@ -86,7 +61,53 @@ function furnishMask(grid, current, choose) {
   };
 }
 
+function addFields(grid) {
+  for (let y = 0; y < MASK_SIDE; y++) {
+    const row = make("div", {role: "row"});
+    for (let x = 0; x < MASK_SIDE; x++) {
+      const field = make("span", {
+        role: "gridcell",
+        tabIndex: x || y ? -1 : 0, // Tab reaches one of them, arrows the others
+        ariaLabel: `row ${y + 1}, column ${x + 1}`,
+      });
+      Object.assign(field.dataset, {x, y});
+      row.append(field);
+    }
+    grid.append(row);
+  }
+}
+
+const placeOf = (field) => [+field.dataset.x, +field.dataset.y];
+
+// Focus the field at a place, or the nearest one if it lies outside.
+function focusField(grid, x, y) {
+  const row = grid.children[within(0, y, MASK_SIDE - 1)];
+  const field = row.children[within(0, x, MASK_SIDE - 1)];
+  for (const other of grid.querySelectorAll("[tabindex='0']")) other.tabIndex = -1;
+  field.tabIndex = 0;
+  field.focus({preventScroll: true});
+}
+
+// Where a pointer is, in fields from the upper left corner: fractions, and outside as well.
+function pointIn(grid, {clientX, clientY}) {
+  const {left, top, width} = grid.getBoundingClientRect();
+  return [(MASK_SIDE * (clientX - left)) / width, (MASK_SIDE * (clientY - top)) / width];
+}
+
+// The fields on the way from one point to another, in steps of half a field.
+function fieldsBetween([fromX, fromY], [toX, toY]) {
+  const distance = Math.max(Math.abs(toX - fromX), Math.abs(toY - fromY));
+  const steps = Math.max(1, Math.ceil(2 * distance));
+  const fields = [];
+  for (let step = 1; step <= steps; step++) {
+    const x = fromX + (step / steps) * (toX - fromX);
+    const y = fromY + (step / steps) * (toY - fromY);
+    fields.push([Math.floor(x), Math.floor(y)]);
+  }
+  return fields;
+}
+
 function drawMask(grid, mask) {
-  for (const cell of grid.querySelectorAll("[role=gridcell]"))
-    cell.ariaSelected = isCovered(mask, cell.dataset);
+  for (const field of grid.querySelectorAll("[role=gridcell]"))
+    field.ariaSelected = isCovered(mask, ...placeOf(field));
 }

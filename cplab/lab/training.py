@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from cplab import results
 from cplab.errors import CplabError, as_list, check_dict, quote
 from cplab.lab.jobs import Job, Throttle, train
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
@@ -64,7 +63,10 @@ def live(
 class LiveTraining:
     """Trains runs when its `job` is pressed, and draws a quantity of them meanwhile.
 
-    Arguments: groups, {label: runs}; quantity, draw, as in `live`; measures, what is measured.
+    Arguments:
+        groups: {label: runs}.
+        quantity, draw: as in `live`.
+        measures: what is measured.
     """
 
     def __init__(
@@ -83,19 +85,12 @@ class LiveTraining:
             self.runs += group
         self.values = Values(self.runs, quantity)
         self.job = Job("Train", self.train)
-        missing = []
-        for run in self.runs:
-            stored = results.find(run, measures)
-            if stored is not None:
-                self.values.add_result(stored)
-            if not self.values.line(run).size:
-                missing.append(run)
-        if missing:
-            self.job.message = usual_time(missing)
-        try:
-            self.paint()
-        except Exception as error:  # of a student's own `draw`, which ends no training
-            self.show_fault(error)
+        request = Request(self.runs, measures)
+        for result in request.results.values():
+            self.values.add_result(result)
+        if request.missing:
+            self.job.message = usual_time(request.missing)
+        self.paint()
 
     def paint(self) -> None:
         """Draw what is trained so far; nothing before the first epoch."""
@@ -114,15 +109,19 @@ class LiveTraining:
             words = self.quantity.partition("@")[0].replace("_", " ")
             self.job.picture = as_html(show.curves(begun, "epoch", words))
 
-    def show_fault(self, error: Exception) -> None:
-        """Show a line in place of the figure."""
-        line = f"This could not be drawn: {type(error).__name__}: {error}"
-        self.job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
+    def paint_or_say(self) -> None:
+        """Draw it again; if a student's own `draw` fails, which ends no training, say so in place
+        of the figure."""
+        try:
+            self.paint()
+        except Exception as error:
+            line = f"This could not be drawn: {type(error).__name__}: {error}"
+            self.job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
 
     def train(self, stop: threading.Event) -> str:
         """Train what has no result, and say how long it took."""
         request = Request(self.runs, self.measures, stop=stop)
-        draw_soon = Throttle(self.paint, DRAWN, self.show_fault)
+        draw_soon = Throttle(self.paint_or_say, DRAWN)
 
         def hear(request: Request, news: News) -> None:
             for run, new in news:
@@ -156,7 +155,9 @@ class Values:
                 self._values[run][row["epoch"] + 1] = value
 
     def add_result(self, result: Result) -> None:
-        """Add all epochs of a result."""
+        """Add all epochs of a result, if it is one of the runs'."""
+        if result.spec not in self._values:
+            return
         series = result.series(self.name)  # (epochs,)
         values = {}
         for epoch, value in enumerate(series.tolist(), 1):

@@ -12,6 +12,7 @@ from cplab import lab, show
 from cplab.estimates import Estimate, estimate
 from cplab.lab.jobs import Job, trains_here
 from cplab.output import as_html
+from cplab.previews import few_images, preview
 from cplab.quantities import harm, measured
 from cplab.runs import Run
 from cplab.show import Figure
@@ -183,3 +184,19 @@ def folded(page: str) -> str:
     """HTML behind a click, so that a figure does not answer the question above it."""
     summary = "Your own networks, on the lab's curve"
     return f"<details><summary>{summary}</summary>{page}</details>"
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw the digits as they are, and as networks see them whose world is blurred, or upside
+    down."""
+    seen = {"blurred": "mosaic", "upside down": "flip"}
+    rows = {}
+    for words, deficit in seen.items():
+        images, dataset = preview("drawn", "tiny", deficit, count=8)
+        rows["as they are"] = few_images(dataset, "paper")[:8]
+        rows["12 pixels, clear"] = images["clear"]
+        rows[words] = images["seen"]
+    return show.strips(rows)

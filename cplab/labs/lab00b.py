@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from cplab import show
 from cplab.estimates import Estimate
 from cplab.labs import lab00
+from cplab.previews import drawn_pictures, preview
 from cplab.quantities import accuracy, advantage, behind, control_of
 from cplab.runs import Run
+from cplab.show import Figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,3 +92,15 @@ def is_cure(points: Mapping[str, Estimate]) -> bool | None:
     if None in signs:
         return None
     return set(signs) == {1}
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw digits and pictures as they are, and as networks see them whose world is blurred."""
+    images, _ = preview("drawn", "tiny", "mosaic", count=8)
+    rows = {"digits": images["clear"], "digits, blurred": images["seen"]}
+    rows["pictures"] = drawn_pictures("none")
+    rows["pictures, blurred"] = drawn_pictures("blur")
+    return show.strips(rows, largest=60)

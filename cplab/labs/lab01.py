@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import one_of
-from cplab.estimates import MISSING, Estimate, lacking_in
+from cplab.estimates import NOT_TRAINED, Estimate, lacking_in
 from cplab.lab.questions import Shown
+from cplab.previews import drawn_pictures
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import (
@@ -99,8 +100,12 @@ def age_figure(
     """Draw statements by age: numbers as points with ranges, and above them words as shaded ages,
     each in its own lane. Statements without an age are listed below.
 
-    Arguments: rows, of `statements`, by their topic; last, the last day of the axis; unit, of the
-        numbers; normal, for a line across; title, the finding.
+    Arguments:
+        rows: of `statements`, by their topic.
+        last: the last day of the axis.
+        unit: of the numbers.
+        normal: for a line across.
+        title: the finding.
 
     >>> brief = statements("sensitivity", "cat")
     >>> age_figure({"10–12 days closed": brief}, 260).ax.get_xlabel()
@@ -249,7 +254,7 @@ def images_lean(profile: Profile, deficit: str) -> float:
 
 
 @styled
-def fan(kind: str, run: Run) -> Figure:
+def fan(deficit: str, run: Run) -> Figure:
     """Draw a line for each filter of a run's networks, along the stripes that it answers to best;
     the longer the line, the more selective the filter."""
     networks = quantities.each_seed(filters, run)  # (seeds, filters, colours, 3, 3)
@@ -257,13 +262,13 @@ def fan(kind: str, run: Run) -> Figure:
     tilt = np.angle(stripes) / 2  # from the vertical, to the right
     selectivity = np.abs(stripes)
     end = selectivity * np.exp(1j * (np.pi / 2 - tilt))  # of each line, as x + iy
-    title = show.label(kind)
+    title = show.label(deficit)
     if not len(stripes):
-        title += f": {MISSING}"
+        title += f": {NOT_TRAINED}"
     fig = show.figure(title, width=235, height=265)
     fig.lacking = lacking_in(networks)
     ends = np.array([-end, end])  # (2, all filters)
-    fig.ax.plot(ends.real, ends.imag, color=show.colour(kind), linewidth=1.3, alpha=0.7)
+    fig.ax.plot(ends.real, ends.imag, color=show.colour(deficit), linewidth=1.3, alpha=0.7)
     turn = np.linspace(0, 2 * np.pi, 100)
     fig.ax.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.8)
     fig.ax.set_aspect("equal")
@@ -383,3 +388,17 @@ def draw_view(view: View, quantity: str, days: int) -> Figure:
     fig.ax.plot(kitten.x / days, kitten["mean"], "^", color=HUES[1], markersize=9, label="kitten")
     level_line(fig.ax, 1)
     return name_lines(fig)
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what three kinds of childhood show, beside a clear one."""
+    seen = {
+        "clear": "none",
+        "a cataract": "blur",
+        "stripes alone": "stripes",
+        "a closed eye": "blank",
+    }
+    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})

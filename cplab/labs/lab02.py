@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cplab import data, quantities, show
+from cplab import datasets, quantities, show
 from cplab.estimates import (
-    BY_NORMAL,
-    MISSING,
+    NORMAL_FACTOR,
+    NOT_TRAINED,
     Estimate,
     Interval,
     estimate,
     lacking_in,
     rows_of_seeds,
 )
-from cplab.lab.explorer_data import Point, Setting
 from cplab.late import nn
 from cplab.measure import measurement
 from cplab.measure.builtin import answers_to
+from cplab.previews import drawn_pictures
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run
@@ -35,41 +35,6 @@ from cplab.styles import EQUAL, ink, style
 
 if TYPE_CHECKING:
     from cplab.data import Images
-
-
-class Delay(NamedTuple):
-    """How many clear epochs a run is behind, and the ends of the interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def clear_epochs_behind(run: Run) -> Delay:
-    """Harm in clear epochs: how many epochs before its end the control was already as good as this
-    run is in the end; 0 if the run is not behind. In this unit, windows at any age can be compared.
-    The ends of the interval come from those of the harm.
-
-    >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    >>> clear_epochs_behind(run).mean > 20
-    True
-    """
-    setting = Setting(run, [run.deficit])
-    last = run.onset + run.recovery
-    points = setting.harm(Point(run.deficit, run.onset, run.length), run.recovery)
-
-    def delay(harm: float) -> float:
-        """The clear epochs that a harm of so many points stands for; NaN if no epoch does."""
-        if harm <= 0:
-            return 0
-        reached = setting.clear_epochs_to(run.onset, run.recovery, harm)
-        return math.nan if reached is None else last - reached
-
-    return Delay(
-        mean=delay(points.mean),
-        low=delay(points.mean - points.half),
-        high=delay(points.mean + points.half),
-    )
 
 
 def which_behind(*runs: Run) -> tuple[int, ...] | None:
@@ -106,14 +71,14 @@ def ages_in_words(harms: Mapping[int, Estimate]) -> str:
     youngest = min(harms)
     first = first_without_harm(harms)
     if first is None:
-        return MISSING
+        return NOT_TRAINED
     begin = f"After {youngest} clear epochs" if youngest else "From birth"
     if not isinstance(first, int):
         return f"{begin} it leaves {harms[youngest]} points, and some at each of these ages."
     return f"{begin} it leaves {harms[youngest]} points, after {first} clear epochs {harms[first]}."
 
 
-def half_by_images(run: Run, clear_onset: int) -> Estimate:
+def half_by_images(run: Run, clear_onset: int) -> Interval | Estimate:
     """Half of the interval that harm would have if only the test images were drawn anew, in points.
 
     More seeds do not narrow it: all are tested on the same images, whose influence on every seed is
@@ -123,6 +88,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
     Arguments: run, of the schedule `fixed`; clear_onset, the clear epochs of its control. `correct`
         was measured over the last five epochs of the run, and on the control after as many clear
         epochs.
+    Returns: an Estimate without seeds if there are no results.
     """
     last = run.onset + run.recovery
     clear = run.newborn().replace(onset=clear_onset)
@@ -140,17 +106,16 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
         matrix = np.cov(part)  # (seeds, seeds)
         covariances.append(matrix[two_seeds].mean())
     shared = estimate(covariances)
-    half = BY_NORMAL * math.sqrt(max(shared.mean, 0) / images)
+    half = NORMAL_FACTOR * math.sqrt(max(shared.mean, 0) / images)
     # half goes with the root of the covariance, so its relative error is half of the covariance's
     half_of_half = shared.half * half / (2 * shared.mean) if half else math.nan
-    interval = Interval(
+    return Interval(
         mean=half,
         half=half_of_half,
         counts=(seeds,),
         freedom=shared.freedom,
         by_seed={0: half},
     )
-    return Estimate(given=interval)
 
 
 @measurement(label="test images named correctly", when="end", images=None)
@@ -201,10 +166,10 @@ def misread(run: Run) -> Figure | str:
     accuracies = image_accuracies(run)
     if not (len(accuracies.clear) and len(accuracies.deprived)):
         return ""
-    if not data.is_here(run.dataset):
+    if not datasets.is_here(run.dataset):
         return f"<p>The photographs are missing: <code>cplab data fetch {run.dataset}</code></p>"
-    arrays, _ = data.load_arrays(run.dataset)
-    photographs = arrays["test_x"]
+    arrays, _ = datasets.load_arrays(run.dataset)
+    photographs = arrays.test_x
     loss = accuracies.clear.mean(0) - accuracies.deprived.mean(0)  # by the deficit, (images,)
     most_lost = np.argsort(-loss, kind="stable")
     most_gained = most_lost[::-1]
@@ -264,3 +229,12 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
             middle = begin + stretch.epochs / 2
             fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))
         begin += stretch.epochs
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what a network sees that is blurred or in noise, beside clear pictures."""
+    seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
+    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cplab import quantities, show
-from cplab.errors import whole
+from cplab import show
 from cplab.estimates import Estimate, find_crossing
 from cplab.quantities import harm
 from cplab.runs import Run, Step
@@ -34,17 +33,15 @@ class HarmlessWindow(NamedTuple):
     high: float
 
 
-def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
+def until(deficit: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
     """A run with a deficit from birth until `end` and a recovery of 160, both in the paper's
     epochs; one of our epochs stands for `pace` of these.
 
     >>> until("flip", 140, pace=10).length
     14
     """
-    end = whole("end", end)
-    pace = whole("pace", pace, least=1)
     fields = {"schedule": "paper", "pace": pace, "profile": profile, **fields}
-    return Run(kind, 0, end // pace, 160 // pace, **fields)
+    return Run(deficit, 0, end // pace, 160 // pace, **fields)
 
 
 def both_controls(run: Run) -> dict[str, Estimate]:
@@ -187,8 +184,11 @@ def first_above_one(heights: Mapping[int, float]) -> float:
     return np.inf if np.isnan(crossing) else crossing
 
 
-def longest_harmless() -> float:
-    """The longest harmless window of blur from birth in the course network, in epochs."""
-    runs = quantities.every_length(Run("blur", length=8))
-    harms = {run.length: harm(run) for run in runs}
-    return longest_harmless_window(harms).length
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw the rates with which networks learn and recover, under the paper's"""
+    runs = [until("flip", end) for end in (60, 140)]
+    title = "The paper's learning rate (thick: while images are flipped)"
+    return rates(runs, title=title, height=300)

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cplab import quantities, styles
-from cplab.errors import CplabError, one_of
-from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
+from cplab import quantities, show, styles
+from cplab.estimates import CONFIDENCE, NOT_TRAINED, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
+from cplab.previews import drawn_pictures
 from cplab.quantities import harm, measured
 from cplab.runs import Run
+from cplab.show import Figure
 
 
 def in_three_blocks(deficit: str, length: int) -> Run:
@@ -33,7 +34,6 @@ def blurred_accuracy(run: Run, images: str) -> Estimate:
     >>> blurred_accuracy(Run("blur", length=16), "adapted") - blurred_accuracy(Run(), "adapted")
     8.0 ± 1.8 (5 seeds)
     """
-    one_of("images", images, ("clear", "blurred", "adapted"))
     return 100 * measured(run, "blurred", images)
 
 
@@ -158,7 +158,7 @@ def lost_images(run: Run) -> str:
     word = styles.label(run.deficit)
     lost, _ = exchanged(run)["with the deficit"]
     if np.isnan(lost):
-        return f"Which images {word} costs: {MISSING}."
+        return f"Which images {word} costs: {NOT_TRAINED}."
     return f"{lost:,.0f} images are named correctly without {word}, but wrongly after it."
 
 
@@ -173,8 +173,6 @@ def power_spectrum(images: ArrayLike) -> np.ndarray:
     3
     """
     x = np.asarray(images, dtype=float)
-    if x.ndim != 4 or not x.size or x.shape[2] != x.shape[3]:
-        raise CplabError(f"images of shape {x.shape} are not allowed: give (N, C, H, H)")
     size = x.shape[-1]
     power = (np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)) / size**2  # (H, H)
     cycles = np.fft.fftfreq(size) * size  # an image, in one direction, (H,)
@@ -183,3 +181,15 @@ def power_spectrum(images: ArrayLike) -> np.ndarray:
     total = np.bincount(ring, power.ravel())
     mean = total / np.bincount(ring)
     return mean[: size // 2 + 1]
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what networks see that are reared upside down, in a blur, in noise or in the dark."""
+    clear = drawn_pictures("none")
+    rows = {"clear": clear, "vertical flip": clear[:, ::-1]}
+    for deficit in ("blur", "noise", "blank"):
+        rows[deficit] = drawn_pictures(deficit)
+    return show.strips(rows, largest=70)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cplab import quantities, show
+from cplab.previews import preview
 from cplab.runs import Run
 from cplab.show import Figure
 
@@ -46,3 +47,16 @@ def passed(run: Run) -> float:
         if quantities.harm(run, epoch).mean > 0:
             return float(epoch)
     return float("nan")
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw digits as networks see them: clear, blurred and upside down."""
+    rows = {}
+    for deficit in ("blur", "flip"):
+        images, _ = preview("drawn", "tiny", deficit, count=10)
+        rows["clear"] = images["clear"]
+        rows[show.label(deficit)] = images["seen"]
+    return show.strips(rows, largest=60)

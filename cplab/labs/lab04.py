@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -357,3 +357,20 @@ def synapses_kept() -> float:
     """
     densities = lab01.statements("synaptic_density", "macaque").query("kind == 'point'")["value"]
     return 100 * float(densities.iloc[-1] / densities.max())
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what a paper states of the synapses in the visual cortex of the macaque, by age: these
+    days are marked."""
+    days = (-50, 0, 50, 100, 200, 500, 1000, 2000)
+    rows: Any = lab01.statements("synaptic_density", "macaque")
+    title = "Synapses in the visual cortex of the macaque"
+    fig = lab01.age_figure({"macaque": rows}, 2300, unit=rows.unit[0], title=title)
+    fig.axes[0].set_yticks([])
+    fig.ax.set_xscale("symlog", linthresh=100, linscale=0.7)
+    fig.ax.set_xticks(days, [f"{day:,}" if day else "birth" for day in days])
+    fig.ax.set(xlim=(-110, 2400))
+    return fig

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from cplab.errors import one_of
 from cplab.estimates import Estimate, seed_by_seed
 from cplab.quantities import quantity, result
 from cplab.runs import Run
@@ -22,7 +21,7 @@ def trace_by_layer(run: Run, measure: str = "trace", scaled: bool = False) -> di
     >>> len(trace_by_layer(Run(onset=16))[30])
     9
     """
-    needed = [one_of("measure", measure, ("trace", "jacobian"))]
+    needed = [measure]
     if scaled:
         needed.append("weight_norms")
     last = (run.epochs - 1,)  # has to be stored; other epochs are read if they are

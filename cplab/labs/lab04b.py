@@ -337,3 +337,12 @@ def within_seeds(clear: Run) -> Estimate:
         seed_traces = [trace[seed] for trace in traces]
         correlations.append(np.corrcoef(seed_costs, seed_traces)[0, 1])
     return estimate(correlations)
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw the trace of a run without a deficit."""
+    clear = {"no deficit": Run(onset=24, profile="fit")}
+    return show.over_epochs(clear)

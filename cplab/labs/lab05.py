@@ -5,15 +5,13 @@ have results. Densities are fractions.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cplab import show
-from cplab.errors import CplabError, number, whole
-from cplab.estimates import MISSING, lacking_in, without_numbers
+from cplab.estimates import NOT_TRAINED, lacking_in, without_numbers
 from cplab.lab.jobs import Choice, HowFar, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
@@ -22,9 +20,9 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
-from cplab.late import Tensor, torch
+from cplab.late import Tensor
 from cplab.output import as_html
-from cplab.quantities import Missing, each_result, lack, quantity, result
+from cplab.quantities import each_result, lack, quantity, result
 from cplab.results import Request
 from cplab.results.requests import News
 from cplab.show import Figure
@@ -36,8 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NO_SYNAPSES = np.zeros((28, 28))  # on each pixel
-MOST_STEPS = 100_000  # of growth, in a loop that a student waits for
-SYNAPSES = 28 * 28 * 16  # of the first layer
+FASTEST = 0.64  # the largest γ of the menu, percent
 
 
 def searched(profile: Profile, dataset: str = "mnist") -> Experiment:
@@ -54,33 +51,6 @@ def searched(profile: Profile, dataset: str = "mnist") -> Experiment:
     return search.spec(dataset=dataset, gamma=1.6, n=100)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute in one thread: a lab's small steps gain nothing from a second one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def kept_density(spec: Experiment, value: float) -> float:
-    """Return a density at which a search keeps its architecture.
-
-    Raises: CplabError for another one.
-
-    >>> kept_density(search.spec(), 0.05)
-    0.05
-    """
-    density = number("density", value, 0, 1)
-    keep = spec.arguments["keep"]
-    if density not in keep:
-        listed = ", ".join(map(str, keep))
-        raise CplabError(f"density {value} is not kept by this search: give one of {listed}")
-    return density
-
-
 @quantity
 def accuracy_at_density(spec: Experiment, density: float) -> float:
     """Test accuracy in percent of a search's net, with its own weights, at a density that it kept.
@@ -88,11 +58,7 @@ def accuracy_at_density(spec: Experiment, density: float) -> float:
     >>> print(f"{accuracy_at_density(search.spec(), 0.05):.1f}")
     92.6 ± 0.6
     """
-    density = kept_density(spec, density)
-    kept = result(spec).values["architectures"].get(f"{density:g}")
-    if kept is None:
-        raise Missing(f"{spec.call()} kept nothing at density {density:g}")
-    return 100 * kept["accuracy"]
+    return 100 * result(spec).values["architectures"][f"{density:g}"]["accuracy"]
 
 
 def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -113,13 +79,6 @@ def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
     return curves
 
 
-def check_loop(n: object, count: object) -> None:
-    """Check the numbers of a student's own loop: n, steps of growth, and count, synapses that come
-    or go at each step. Raises: CplabError for what the loop could not go through."""
-    whole("n", n, 1, MOST_STEPS)
-    whole("count", count, 1, SYNAPSES)
-
-
 # Where the synapses are ---------------------------------------------------------------------------
 
 
@@ -136,12 +95,10 @@ def synapses_by_pixel(spec: Experiment, density: float) -> np.ndarray:
     >>> 0.049 < synapses_by_pixel(search.spec(), 0.05).sum() / (16 * 784) <= 0.05
     np.True_
     """
-    density = kept_density(spec, density)
     maps = []
     for stored in each_result(spec):
-        kept = stored.values["architectures"].get(f"{density:g}")
-        if kept:
-            maps.append(count_by_pixel(kept["alive"]))
+        kept = stored.values["architectures"][f"{density:g}"]
+        maps.append(count_by_pixel(kept["alive"]))
     if not maps:
         return without_numbers(np.full((28, 28), np.nan), [lack(spec)])
     return np.mean(maps, axis=0)
@@ -156,13 +113,14 @@ def on_border(counts: np.ndarray) -> str:
     inside = counts[4:-4, 4:-4].sum()
     percent = 100 - 100 * inside / counts.sum()
     if np.isnan(percent):
-        return MISSING
+        return NOT_TRAINED
     return f"{percent:.0f} % on the border"
 
 
 def blank_share(x: Tensor) -> float:
     """The percentage of pixels that no image inks, of images x (N, pixels).
 
+    >>> import torch
     >>> blank_share(torch.tensor([[0.0, 0.0], [0.0, 0.5]]))
     50.0
     """
@@ -198,7 +156,7 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
         darkest = max(1e-9, counts.max())
         draw_square(ax, counts, darkest, words)
         if np.isnan(counts).all():
-            ax.text(14, 14, MISSING, ha="center", color=GREY)
+            ax.text(14, 14, NOT_TRAINED, ha="center", color=GREY)
     return fig
 
 
@@ -209,8 +167,10 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
 def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figure:
     """Draw a search so far: density, beside what is expected, test accuracy, and synapses.
 
-    Arguments: spec, the search; rows, its reports, each with step, density and accuracy; counts,
-        the synapses on each pixel (28, 28).
+    Arguments:
+        spec: the search.
+        rows: its reports, each with step, density and accuracy.
+        counts: the synapses on each pixel (28, 28).
     """
     fig = show.figure("", width=860, height=205)
     fig.delaxes(fig.ax)
@@ -235,21 +195,20 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     return fig
 
 
-def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
+def grow_and_prune(dataset: str = "mnist") -> Job:
     """Grow and prune a network live, and watch its synapses: menus, a button to start it, and the
     picture.
 
-    Arguments: dataset, of images; fastest, the largest γ of the menu, percent.
+    Arguments: dataset, of images.
 
     >>> grow_and_prune("practice").words
     'Grow and prune'
     """
-    fastest = number("fastest", fastest, 0.01, 100)
-    gammas = {f"{fastest / part:g} %": fastest / part for part in (8, 4, 2, 1)}
+    gammas = {f"{FASTEST / part:g} %": FASTEST / part for part in (8, 4, 2, 1)}
     peaks = {f"{peak} %": peak for peak in range(55, 100, 5)}
     densities = {f"{100 * density:g} %": density for density in DENSITIES}
     choices = {
-        "gamma": Choice("γ", gammas, f"{fastest / 4:g} %"),
+        "gamma": Choice("γ", gammas, f"{FASTEST / 4:g} %"),
         "peak": Choice("peak density", peaks, "90 %"),
         "final": Choice("final density", densities, f"{100 * DENSITIES[4]:g} %"),
     }
@@ -297,3 +256,16 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     job.link.observe(lambda change: draw([], NO_SYNAPSES), "state")  # when a menu is used
     draw([], NO_SYNAPSES)
     return job
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw where a network has its synapses at birth, and when few are left."""
+    at_birth = np.random.default_rng(0).random((16, 28, 28)) < 0.5
+    maps = {"at birth, 50 %": at_birth.sum(0)}
+    for density in (0.2, 0.05, 0.02, 0.01):
+        maps[f"{100 * density:g} %"] = synapses_by_pixel(search.spec(), density)
+    title = "The synapses on each pixel, when half are alive and when few are left"
+    return draw_maps(maps, title)

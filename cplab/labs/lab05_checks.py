@@ -3,7 +3,7 @@
 import numpy as np
 
 from cplab import lab
-from cplab.estimates import BY_NORMAL, Estimate, seeds_needed
+from cplab.estimates import NORMAL_FACTOR, Estimate, seeds_needed
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab05, lab05_growth
 from cplab.labs.lab05_growth import search
@@ -57,10 +57,10 @@ def seeds_for_a_point() -> Answer:
     """The seeds whose interval is shorter than a point on each side."""
     points = ahead(0.05)
     spread = points.values.std(ddof=1) if points.seeds > 1 else np.nan
-    by_normal = np.ceil((BY_NORMAL * spread) ** 2)
+    by_normal = np.ceil((NORMAL_FACTOR * spread) ** 2)
     mistakes = {
         "That is at 1 % density": seeds_needed(1, ahead(0.01)),
         "A point is half of the interval, not all of it": seeds_needed(0.5, points),
-        f"{BY_NORMAL} is the factor for many seeds: for a few, take Student's t": by_normal,
+        f"{NORMAL_FACTOR} is the factor for many seeds: for a few, take Student's t": by_normal,
     }
     return Answer(seeds_needed(1, points), mistakes)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cplab import data, devices
+from cplab import datasets, devices
 from cplab.errors import Cancelled, Diverged
 
 BATCH = 2048
@@ -42,15 +42,15 @@ def flat_images(dataset: str) -> dict[str, Digits]:
     >>> flat_images("practice")["test"].x.shape
     torch.Size([2000, 784])
     """
-    arrays, copy = data.load_arrays(dataset.removesuffix("_shifted"))
+    arrays, copy = datasets.load_arrays(dataset.removesuffix("_shifted"))
     parts = {}
-    for seed, part in enumerate(("train", "test")):
-        x = arrays[f"{part}_x"]
+    halves = {"train": (arrays.train_x, arrays.train_y), "test": (arrays.test_x, arrays.test_y)}
+    for seed, (part, (x, labels)) in enumerate(halves.items()):
         if dataset == "mnist_shifted":
             x = wrap_randomly(x, seed)
         if x.ndim == 4:  # practice: grey, its middle
             x = x[:, 2:30, 2:30].mean(3).astype(np.uint8)
-        y = torch.as_tensor(arrays[f"{part}_y"]).long()
+        y = torch.as_tensor(labels).long()
         parts[part] = Digits(torch.as_tensor(x.reshape(len(x), -1)), y, copy)
     return parts
 

@@ -19,7 +19,7 @@ from cplab.labs.lab05_growth import (
     search,
     unpack_architecture,
 )
-from cplab.results.api import values_of
+from cplab.results import sweep
 from cplab.results.experiments import Stop, experiment
 from cplab.specs import mix_seeds
 from cplab.specs.experiments import Experiment
@@ -54,8 +54,10 @@ def make_control(
 ) -> Architecture:
     """The architecture with which a kind of retraining begins, from the one that the search left.
 
-    Arguments: kind, one of ORIGINS; alive, booleans (units above, units below) for each layer; ink,
-        booleans (784,), the pixels that some image inks.
+    Arguments:
+        kind: one of ORIGINS.
+        alive: booleans (units above, units below) for each layer.
+        ink: booleans (784,), the pixels that some image inks.
     """
     if kind == "biological":
         return alive
@@ -73,20 +75,11 @@ def make_control(
     return control
 
 
-def left_by_search(search: Experiment, density: float, device: str, stop: Stop) -> Architecture:
+def left_by_search(search: Experiment, density: float, device: str) -> Architecture:
     """The architecture that a search left at a density, one of its `keep`; the search is computed
-    if it has no result.
-
-    Raises: CplabError if the search did not keep it; what `values_of` raises.
-    """
-    kept = values_of(search, device, stop)["architectures"]  # by density
-    name = f"{density:g}"
-    if name not in kept:
-        raise CplabError(
-            f"the search never fell to density {name}, or did not keep it: take one of "
-            f"{', '.join(kept)}, or name it in its keep"
-        )
-    return unpack_architecture(kept[name]["alive"])
+    if it has no result. Raises: what `sweep` raises."""
+    [searched] = sweep([search], progress=False, device=device)
+    return unpack_architecture(searched.values["architectures"][f"{density:g}"]["alive"])
 
 
 SEARCH = search.spec()
@@ -137,22 +130,22 @@ def retrain(
     from cplab.labs import lab05_nets as nets
 
     dataset = dataset or search.dataset
-    place = devices.pick(device)
+    torch_device = devices.pick(device)
     alive = dense()
     if kind != "dense":
-        left = left_by_search(search, density, device, stop)
+        left = left_by_search(search, density, device)
         random = np.random.default_rng(mix_seeds(kind, density, search.seed))
         alive = make_control(kind, left, nets.inked_pixels(dataset), random)
 
     images = nets.flat_images(dataset)
     ink = nets.inked_pixels(dataset, ("train", "test"))  # others can change no output
     pixels = torch.as_tensor(np.flatnonzero(ink & alive[0].any(0)))
-    train = nets.to_training_dtype(images["train"], pixels, place)
-    test = nets.to_training_dtype(images["test"], pixels, place)
+    train = nets.to_training_dtype(images["train"], pixels, torch_device)
+    test = nets.to_training_dtype(images["test"], pixels, torch_device)
 
     seed = mix_seeds("retrain", search.seed)
-    net = nets.build_net(alive, seed, optimizer, pixels, place)
-    batches = islice(nets.batch_indices(len(train.y), seed, place, stop), steps)
+    net = nets.build_net(alive, seed, optimizer, pixels, torch_device)
+    batches = islice(nets.batch_indices(len(train.y), seed, torch_device, stop), steps)
     interval = math.ceil(steps / 20)  # steps between two tests
     curve = {}  # test accuracy by step
     for step, index in enumerate(batches, start=1):

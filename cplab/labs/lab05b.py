@@ -4,23 +4,26 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
+from matplotlib.image import BboxImage
+from matplotlib.transforms import BboxTransformTo
 
-from cplab.errors import CplabError, one_of, quote
-from cplab.estimates import Estimate, Term
+from cplab import show
+from cplab.estimates import Estimate
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import (
     PLANS,
     PruningPlan,
     prune_kernels,
-    prune_weights,
     random_split,
     train_split,
 )
-from cplab.quantities import Missing, accuracy, by_seed, quantity, result
+from cplab.labs.lab05b_pruning import prune_weights as prune_weights
+from cplab.previews import drawn_pictures
+from cplab.quantities import Missing, accuracy, quantity, result
+from cplab.show import Figure
+from cplab.show.base import styled
 from cplab.specs.experiments import Experiment
-
-MOMENTS = ("trained", "pruned", "retrained", "end")  # of prune_weights
 
 
 @quantity
@@ -31,33 +34,17 @@ def accuracy_at_moment(spec: Experiment, moment: int | str) -> float:
     >>> print(accuracy_at_moment(prune_kernels.spec(), 25))
     50.4 ± 1.3
     """
-    at_moments = accuracies(spec)
-    if spec.address == prune_kernels.address:
-        moment = counted_kernels(spec, moment)
-    elif spec.address == prune_weights.address:
-        one_of("moment", moment, MOMENTS)
-    right = at_moments.get(moment)
-    if right is None:
-        raise Missing(f"{spec.call()} was not measured at {moment}: see help(accuracy_at_moment)")
-    return 100 * right
-
-
-def accuracies(spec: Experiment) -> dict[int | str, float | None]:
-    """Test accuracies of one pruning, as fractions, by the moment of `accuracy_at_moment`. Other
-    experiments have none."""
     values = result(spec).values
-    if spec.address == prune_kernels.address:
-        rows = kernel_rows(values)
-        return {kernels: values["accuracy"][row] for kernels, row in rows.items()}
-    if spec.address == prune_weights.address:
-        return values["accuracy"]
-    return {}
+    accuracies = values["accuracy"]
+    if spec.address == prune_kernels.address:  # a list, by row
+        return 100 * accuracies[kernel_rows(values)[moment]]
+    return 100 * accuracies[moment]
 
 
 # Kernels ------------------------------------------------------------------------------------------
 
 
-def kernel_rows(values: dict) -> dict[int, int]:
+def kernel_rows(values: dict) -> dict[int | str, int]:
     """The last row of a pruning's values with each number of kernels, {kernels: row}.
 
     >>> kernel_rows({"first": [4, 3, 3], "second": [4, 4, 4]})
@@ -70,35 +57,14 @@ def kernel_rows(values: dict) -> dict[int, int]:
     return last_rows
 
 
-def counted_kernels(pruning: Experiment, kernels: object) -> int:
-    """A number of kernels with which a pruning is measured. Raises: CplabError for another one.
-
-    >>> counted_kernels(prune_kernels.spec("ci"), 6)
-    6
-    """
-    plan = PLANS[pruning.size]
-    counts = [sum(plan.kernels)]
-    for removed in plan.removals:
-        counts.append(counts[-1] - removed)
-    for count in counts:
-        if count == kernels:
-            return count
-    listed = ", ".join(map(str, counts))
-    line = f"{quote(kernels)} kernels are not what this pruning leaves: give one of {listed}"
-    raise CplabError(line)
-
-
 def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
     """Kernels that the first and the second layer keep when `kernels` are left. Raises: Missing.
 
     >>> sum(kernel_split(prune_kernels.spec(), 25))
     25
     """
-    values = result(pruning).values  # the smallest size, which is never shipped, has fewer kernels
-    kernels = counted_kernels(pruning, kernels)
-    row = kernel_rows(values).get(kernels)
-    if row is None:
-        raise Missing(f"{pruning.call()} was not measured at {kernels} kernels: give fewer")
+    values = result(pruning).values
+    row = kernel_rows(values)[kernels]
     return values["first"][row], values["second"][row]
 
 
@@ -144,21 +110,6 @@ def accuracy_of_split(
     if not percentages:
         raise Missing(f"no {origin} split of {kernels} kernels was trained")
     return float(np.mean(percentages))
-
-
-def split_accuracy(
-    size: str, kernels: int, origin: str = "random", labelled: int | None = None
-) -> Estimate:
-    """The accuracy of splits of `kernels`, over seeds (see `accuracy_of_split`). Splits of two
-    origins share no training, unless both are the same in all seeds: then they are one network.
-
-    >>> split_accuracy("course", 50)
-    54.2 ± 3.0 (6 seeds)
-    """
-    percentages = by_seed(lambda seed: accuracy_of_split(size, kernels, origin, seed, labelled))
-    splits = {seed: splits_from(size, kernels, origin, seed) for seed in percentages}
-    name = ("split", size, labelled, str(splits))  # equal splits are one training
-    return Estimate({Term(name, name, percentages): 1.0})
 
 
 @quantity
@@ -234,3 +185,26 @@ def efficiency(kind: str = "biological", density: float = 0.05) -> float:
     trained = accuracy(retrain.spec(kind, density, search.spec()))
     above_chance = trained.mean - 10  # of ten digits one is right by chance
     return above_chance / (100 * density)
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+@styled
+def first_picture() -> Figure:
+    """Draw what the three networks of section 1 learned, each picture with the name it was told."""
+    names = ["face", "house", "tree", "boat", "car", "cat", "horse", "flower"]
+    pictures = drawn_pictures("none")
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, pictures.shape, dtype=np.uint8)
+    rows = {"images": pictures, "noise": noise, "random labels": pictures}
+    fig = show.strips(rows)
+    told = []
+    for names_of_row in (names, random.permutation(names), [*names[3:], *names[:3]]):
+        told += [*names_of_row]
+    pictures_drawn = [part for part in fig.artists if isinstance(part, BboxImage)]
+    for picture, name in zip(pictures_drawn, told, strict=True):
+        place = BboxTransformTo(picture.bbox)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        fig.text(0.5, 0.06, name, transform=place, ha="center", color="#333333", bbox=box)
+    return fig

@@ -13,6 +13,8 @@ from cplab.estimates import CONFIDENCE, PERCENT
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
+from cplab.show.base import GREY, SMALL, styled
+from cplab.styles import style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,3 +100,30 @@ def by_end(run: Run, ends: Sequence[int]) -> Figure:
     axes = (f"epochs of {show.label(run.deficit)}, or of clear images", "final test accuracy, %")
     title = f"Harm after {run.recovery} clear epochs, points: {harm(run)}"
     return show.means(groups, axes, title, y_range=(30, 66), width=620, height=340)
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+@styled
+def first_picture() -> Figure:
+    """Draw the networks of one, two and three blocks as they are built, layer by layer: as high as
+    the image is there, and as wide as there are channels."""
+    fig = show.figure(height=300)
+    left = 0.0
+    for blocks in (1, 2, 3):
+        layers = [(3, 16), (16, 16)]  # channels and pixels a side: the image, and the first layer
+        for block in range(1, blocks + 1):
+            layers.append((16 * 2 ** (block - 1), 16 // 2 ** (block - 1)))
+            layers.append((16 * 2**block, 16 // 2**block))
+        first = left
+        for place, (channels, side) in enumerate(layers):
+            hue = GREY if place == 0 else style("blur").colour
+            fig.ax.bar(left, side, channels / 16, -side / 2, align="edge", color=hue, alpha=0.75)
+            left += channels / 16 + 0.4
+        words = "1 block" if blocks == 1 else f"{blocks} blocks"
+        fig.ax.text((first + left - 0.4) / 2, 10, words, ha="center", fontsize=SMALL + 2)
+        left += 3
+    fig.ax.set_ylim(-9, 12)
+    fig.ax.set_axis_off()
+    return fig

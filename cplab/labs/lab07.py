@@ -13,10 +13,9 @@ from matplotlib.colors import to_rgb
 
 from cplab import estimates, show
 from cplab.deficits import VIEWS
-from cplab.errors import one_of
 from cplab.estimates import Estimate
 from cplab.labs import lab07_measurements as lab07_measurements
-from cplab.previews import preview
+from cplab.previews import drawn_pictures, preview
 from cplab.quantities import each_seed, measured, quantity, result, trained_places
 from cplab.runs import Run, Window
 from cplab.show import Figure
@@ -94,8 +93,6 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
     >>> acuity(run, "both").mean > acuity(run, "left", "closed").mean
     True
     """
-    one_of("eye", eye, (*EYES, "both"))
-    one_of("reading", reading, READINGS)
     if eye == "both":
         return 100 * measured(run, "each_eye", "both")
     return 100 * measured(run, "each_eye", reading, EYES.index(eye))
@@ -127,7 +124,6 @@ def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) ->
     """
     if not epochs:
         return run
-    one_of("eye", eye, EYES)
     if onset is None:
         onset = run.end
     cover = Window(f"blank:{eye}", onset, epochs)
@@ -155,8 +151,6 @@ def views(profile: Profile, deficits: Sequence[str]) -> Figure:
     rows: dict[str, np.ndarray] = {}
     for name in deficits:
         kind, _, deprived = name.partition(":")
-        if deprived:
-            one_of("eye", deprived, EYES)
         images, _ = preview(profile.dataset, profile.name, kind, 6)
         clear = images["clear"]
         rows["the image"] = clear
@@ -218,7 +212,7 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
             "both": classes[:, 1:-1].sum(axis=1),  # all classes between the first and the last
             "right alone": classes[:, -1],
         }
-    source = f"cats: Hubel 1988, chapter 9 · networks: {estimates.INTERVALS}"
+    source = f"cats: Hubel 1988, chapter 9 · networks: {estimates.INTERVAL_NOTE}"
     return show.bars(parts, "% of cells, of neurons", source=source, height=320)
 
 
@@ -289,3 +283,18 @@ def clinic(run: Run) -> list[str | list[Figure]]:
     ]
     sentence = f"{history(run).capitalize()}: the {deprived} eye alone is {change}."
     return [f"<p>{sentence}</p>", figures]
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw what two eyes get when the right one is closed at first."""
+    clear = drawn_pictures("none")
+    dark = drawn_pictures("blank")
+    rows = {
+        "the left eye": eye_sees(clear, "left"),
+        "the right eye, at first": eye_sees(dark, "right"),
+        "the right eye, later": eye_sees(clear, "right"),
+    }
+    return show.strips(rows)

@@ -104,8 +104,10 @@ def logits_of_each_eye(
 ) -> dict[str, Tensor]:
     """The logits (N, classes) with the left and with the right eye alone.
 
-    Arguments: shared, the layers behind both eyes; maps, of the left and the right eye; absent, the
-        maps that take the place of each eye's when it is the other's turn.
+    Arguments:
+        shared: the layers behind both eyes.
+        maps: of the left and the right eye.
+        absent: the maps that take the place of each eye's when it is the other's turn.
     """
     left, right = maps
     absent_left, absent_right = absent

@@ -268,3 +268,14 @@ def move(name: str, values: Sequence[Any], **fields: Any) -> Shown:
         rearing = Rearing(**{"modes": MODES, **fields, name: value})
         frames[f"{value:g}"] = draw_rearing(rearing)
     return slide(frames, label=name)
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw how one eye learns whose fellow is closed for a while."""
+    [course] = rear(Rearing(depth=2, length=1, recovery=0))
+    lines = {"the open eye": (course.t, course.a), "the closed eye": (course.t, course.b)}
+    axes = ("time, half-learning times T", "part of the answer")
+    return show.curves(lines, *axes, height=300, source=COMPUTED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cplab import data, models, show
+from cplab import data, models, quantities, show
 from cplab.estimates import Estimate, lacking_in
 from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.labs.lab09_path import linear_path as linear_path
@@ -275,3 +275,22 @@ def on_squares(run: Run, side: int) -> Estimate:
     10.9 ± 1.7 (20 seeds)
     """
     return 100 * measured(run, "mosaics", str(side))
+
+
+# The picture under the title ---------------------------------------------------------------------
+
+
+def first_picture() -> Figure:
+    """Draw the clear epochs of a network that was blurred when young, and of one that never was."""
+    blurred = Run("blur", length=16)
+    curves = {}
+    for kind, run in {"none": Run(), "blur": blurred}.items():
+        after = quantities.each_seed(clear_accuracies, run)
+        curves[kind] = dict(enumerate(after.T, start=1))
+    axes = ("clear epochs", "test accuracy, %")
+    return show.means(curves, axes, height=320)
+
+
+def clear_accuracies(run: Run) -> np.ndarray:
+    """Test accuracy after each clear epoch of a recovery, (epochs,), in percent."""
+    return 100 * quantities.result(run).series("test_accuracy")[run.end :]

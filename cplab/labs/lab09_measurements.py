@@ -44,7 +44,10 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
 def activations_of(net: nn.Module, x: Tensor, last: nn.Module) -> dict[nn.Module, Tensor]:
     """What a network computes on normalised images x, (N, C, H, W).
 
-    Arguments: net, which keeps the hooks that are set here; x; last, its last layer.
+    Arguments:
+        net: the network, which keeps the hooks that are set here.
+        x: normalised images (N, C, H, W).
+        last: its last layer.
 
     Returns: by layer, the output of each ReLU, and the last layer's input, (N, units, positions).
     """
@@ -65,7 +68,10 @@ def activations_of(net: nn.Module, x: Tensor, last: nn.Module) -> dict[nn.Module
 def norms_and_losses(net: nn.Module, x: Tensor, y: Tensor) -> tuple[list[float], list[float]]:
     """The norm of the loss's gradient, and the loss, in each batch of 128 images.
 
-    Arguments: net; x, normalised images (N, C, H, W); y, labels (N,).
+    Arguments:
+        net: the network.
+        x: normalised images (N, C, H, W).
+        y: labels (N,).
     """
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     norms = []
@@ -108,7 +114,10 @@ def measure_mosaics(net: nn.Module, images: Images) -> dict:
 def fraction_correct(net: nn.Module, x: Tensor, y: Tensor) -> float:
     """The fraction of images that a network classifies correctly.
 
-    Arguments: net; x, normalised images (N, C, H, W); y, labels (N,).
+    Arguments:
+        net: the network.
+        x: normalised images (N, C, H, W).
+        y: labels (N,).
     """
     correct = 0
     with torch.no_grad():

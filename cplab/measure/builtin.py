@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cplab.errors import CplabError
 from cplab.late import Tensor, nn, torch
-from cplab.measure.measurements import AT_BIRTH, measurement
+from cplab.measure.measurements import measurement
 
 if TYPE_CHECKING:
     from cplab.data import Images
@@ -64,11 +64,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     from cplab.measure.fisher import information, sharpness
 
     x = images.normal(images.train_x)
-    is_trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
-    if is_trial:
-        noisy, _ = information(net, x, draws=4, batch=AT_BIRTH)
-    else:
-        noisy, _ = information(net, x, draws=50, batch=100)
+    noisy, _ = information(net, x, draws=50, batch=100)
     row = {
         "layers": list(noisy.layers),
         "information": list(noisy.layers.values()),
@@ -78,8 +74,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     if isinstance(first, nn.Conv2d):
         row["filters"] = first.weight.tolist()
     with suppress(ImportError, CplabError):
-        if not is_trial:
-            row["sharpness"] = sharpness(net, x[:CURVED], images.train_y[:CURVED])
+        row["sharpness"] = sharpness(net, x[:CURVED], images.train_y[:CURVED])
     return row
 
 

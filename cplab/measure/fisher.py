@@ -152,9 +152,14 @@ def information(
     networks, which are piecewise linear in a single weight, their diagonals are equal. The noise of
     a weight never has a larger variance than the mean square weight of its layer.
 
-    Arguments: net; x; beta, in nats: the noise raises the loss by about β for each weight, or by
-        0.05 nats in all if None (the paper does not state its value); draws, of w; batch, the
-        number of images of x for each; seed.
+    Arguments:
+        net: the network.
+        x: normalised images (N, C, H, W).
+        beta: in nats: the noise raises the loss by about β for each weight, or by 0.05 nats in all
+            if None (the paper does not state its value).
+        draws: how many of w there are.
+        batch: the number of images of x for each draw.
+        seed: decides what is drawn.
 
     Returns: the trace of E F(w), with standard errors over draws, and the variance of each weight's
         noise, by layer.
@@ -238,7 +243,10 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
 
     It is found by Lanczos' method, to one part in a hundred.
 
-    Arguments: net; x; y, labels (N,).
+    Arguments:
+        net: the network.
+        x: normalised images (N, C, H, W).
+        y: labels (N,).
 
     Raises: CplabError if the method does not converge.
 
@@ -360,8 +368,10 @@ def add_products(before: Tensor | None, columns: Tensor, images: int) -> Tensor:
     If there are fewer than D columns in all, the columns themselves take less memory. They are then
     kept side by side instead of the sum, (groups, D, count).
 
-    Arguments: before, what was returned for earlier images, if there were any; columns, c, (n,
-        groups, D, positions); images, how many there are in all.
+    Arguments:
+        before: what was returned for earlier images, if there were any.
+        columns: c, (n, groups, D, positions).
+        images: how many there are in all.
     """
     size, positions = columns.shape[2:]
     are_few = images * positions < size
@@ -536,8 +546,11 @@ def numbers_of_image(
 ) -> int:
     """About how many numbers a pass keeps in memory for each image.
 
-    Arguments: layers; calls, of one image; vectors, how many are sent back; gradients, as for
-        `each_layer`.
+    Arguments:
+        layers: of the network, by name.
+        calls: of each layer, for one image.
+        vectors: how many are sent back.
+        gradients: as for `each_layer`.
     """
     outputs = sum(call.zeros.numel() for call in calls.values())
     # For each output a gradient for each vector, some of them copied, and about five numbers that

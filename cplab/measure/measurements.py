@@ -38,7 +38,7 @@ Measures = dict[str, When]  # when to take each measurement, by its name
 Measured = str | Callable
 GivenWhen = str | Iterable[int] | None
 Measure = Measured | Iterable[Measured] | Mapping[str, GivenWhen] | Mapping[Measured, GivenWhen]
-AT_BIRTH = 32  # images on which a measurement is tried before a run is trained
+AT_BIRTH = 32  # images on which a student's own is tried before a run is trained
 
 
 @spec_class
@@ -68,8 +68,11 @@ class Measurement(Registered):
 
         The function gets copies, so that it cannot change the training.
 
-        Arguments: net; images; most, a further limit to the number of images; birth, makes the
-            network as it was at birth, for a measurement that compares with it.
+        Arguments:
+            net: the network.
+            images: the data set.
+            most: a further limit to the number of images.
+            birth: makes the network as it was at birth, for a measurement that compares with it.
 
         Returns: plain data.
 
@@ -181,8 +184,14 @@ def measure_after(
 ) -> None:
     """Take measurements after an epoch, and add them to its row of the curve.
 
-    Arguments: names, of measurements; run; row; net; images; most, of which are measured; birth,
-        makes the network as it was at birth, which is `net` by default.
+    Arguments:
+        names: of the measurements.
+        run: that is trained.
+        row: of the curve, which is changed.
+        net: the network.
+        images: the data set.
+        most: how many of the images are measured at most.
+        birth: makes the network as it was at birth, which is `net` by default.
 
     Raises: Diverged for numbers that are not finite; Failed for other failures.
     """
@@ -201,11 +210,13 @@ def measure_after(
 
 
 def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images) -> None:
-    """Try measurements on a newborn network before it is trained.
+    """Try a student's own measurements on a newborn network before it is trained.
 
     Raises: CplabError for one that fails. This ends all trainings, since it would fail in each.
     """
     for name in measures:
+        if not MEASUREMENTS[name].own:
+            continue
         try:
             # A row of no curve, whose epoch stands in the error
             measure_after([name], run, {"epoch": "0 or later"}, net, images, AT_BIRTH)

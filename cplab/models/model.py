@@ -5,10 +5,8 @@ The papers' networks are in `families`. A student's own are registered beside th
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -23,8 +21,6 @@ from cplab.specs.profiles import Profile, ProfileName
 # A model's name, such as allcnn, allcnn-96 or mine@1a2b3c4d-16: family, its digest, and width
 NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
-ARGUMENTS = ("width", "channels", "size", "classes")  # of a network's function, in this order
-ABOUT_SHAPES = re.compile(r"shape|size|channel|dimension|must match", re.I)  # in torch's errors
 
 
 @spec_class
@@ -53,42 +49,14 @@ class Model(Registered):
         if not self.own:
             return self.apply(width, channels, size, classes)
         name = self.name.partition("@")[0]
-        check_parameters(name, self.apply)
-        shape = self.image_shape(channels, size)
-        with explain_shapes(name, shape, classes):
-            net = self.apply(width, channels, size, classes)
-            if not isinstance(net, torch.nn.Module):
-                raise CplabError(f"{name} does not return a network: return a torch.nn.Module")
-            with torch.no_grad():
-                logits = net.eval()(torch.zeros(2, *shape))
+        net = self.apply(width, channels, size, classes)
+        if not isinstance(net, torch.nn.Module):
+            raise CplabError(f"{name} does not return a network: return a torch.nn.Module")
+        shape = (channels, size, size) if self.views == 1 else (2, channels, size, size)
+        with torch.no_grad():
+            logits = net.eval()(torch.zeros(2, *shape))
         check_logits(name, logits, 2, classes)
         return net.train()
-
-    def image_shape(self, channels: int, size: int) -> tuple[int, ...]:
-        """The shape of an image that the network takes: (C, H, W), or (2, C, H, W) of two views."""
-        shape = (channels, size, size)
-        return (self.views, *shape) if self.views > 1 else shape
-
-
-def check_parameters(name: str, function: Callable) -> None:
-    """Check that a network's function takes ARGUMENTS, in this order. Raises: CplabError.
-
-    Their names may differ, but none of these names may stand at another's place.
-    """
-    if isinstance(function, torch.nn.Module):
-        remedy = f"give what makes one from ({', '.join(ARGUMENTS)}), such as its class"
-        raise CplabError(f"{name} is a network itself: {remedy}")
-    signature = inspect.signature(function)
-    parameters = ", ".join(signature.parameters)
-    line = f"{name} takes ({parameters}): take ({', '.join(ARGUMENTS)}), in this order"
-    named = [parameter for parameter in signature.parameters if parameter in ARGUMENTS]
-    in_order = [argument for argument in ARGUMENTS if argument in named]
-    if named != in_order:
-        raise CplabError(line)
-    try:
-        signature.bind(*ARGUMENTS)
-    except TypeError:
-        raise CplabError(line) from None
 
 
 def check_logits(name: str, logits: object, images: int, classes: int) -> None:
@@ -101,25 +69,6 @@ def check_logits(name: str, logits: object, images: int, classes: int) -> None:
         f"{name} gives {answer} for {images} images of {classes} classes: "
         f"return logits ({images}, {classes})"
     )
-
-
-@contextmanager
-def explain_shapes(name: str, shape: tuple[int, ...], classes: int) -> Iterator[None]:
-    """A context in which an error of torch about shapes becomes one that says what is expected.
-
-    Arguments: name, the network's; shape, of an image; classes, how many.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not ABOUT_SHAPES.search(str(error)):
-            raise
-        images = f"(N, {', '.join(map(str, shape))})"
-        raise CplabError(
-            f"{name} does not fit images {images} of {classes} classes: take "
-            f"({', '.join(ARGUMENTS)}), and return a network from images (N, channels, size, size) "
-            "to logits (N, classes)"
-        ) from error
 
 
 MODELS: dict[str, Model] = {}
@@ -223,8 +172,11 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     """Build a network from images (N, channels, size, size) to logits (N, classes), with random
     initial weights.
 
-    Arguments: name, with a width (`allcnn-16`) or without, which is the paper's (`allcnn`);
-        channels and size, pixels a side, of the images; classes, how many.
+    Arguments:
+        name: with a width (`allcnn-16`) or without, which is the paper's (`allcnn`).
+        channels: of the images.
+        size: pixels a side of the images.
+        classes: how many.
 
     >>> build("allcnn-4", channels=1)[0].weight.shape
     torch.Size([4, 1, 3, 3])

@@ -1,9 +1,9 @@
 """Results: asking for them, training what is missing, keeping and finding them."""
 
-from cplab.results.api import at_hand, collect, run, sweep, with_controls
+from cplab.results.api import at_hand, run, sweep, with_controls
 from cplab.results.duration import format_duration
 from cplab.results.experiments import experiment
-from cplab.results.requests import Request, ask
+from cplab.results.requests import Request
 from cplab.results.result import Result
 from cplab.results.store import by_key, every_result, find, keep
 from cplab.results.tables import results_table
@@ -11,10 +11,8 @@ from cplab.results.tables import results_table
 __all__ = [
     "Request",
     "Result",
-    "ask",
     "at_hand",
     "by_key",
-    "collect",
     "every_result",
     "experiment",
     "find",

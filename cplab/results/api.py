@@ -1,26 +1,22 @@
 """Asks for results: looks them up, or trains what is missing and keeps it."""
 
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cplab.errors import CplabError
 from cplab.measure import Measure
 from cplab.results.duration import count_epochs, format_duration, usual_seconds
-from cplab.results.requests import Listener, News, Request, check_specs, look_up_all
+from cplab.results.requests import News, Request, check_specs, look_up_all
 from cplab.results.result import Result
 from cplab.runs import Run
-from cplab.specs import Spec, check_spec
+from cplab.specs import check_spec
 from cplab.specs.experiments import Experiment
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-Report = Callable[[Spec, dict], None]  # called with (spec, row) after each epoch
 AnySpec = TypeVar("AnySpec", bound=Run | Experiment)
 
 
@@ -31,8 +27,6 @@ def run(
     measure: Measure = (),
     fresh: bool = False,
     device: str = "auto",
-    stop: Event | None = None,
-    report: Report | None = None,
     **fields: Any,
 ) -> Result:
     """Look up the result of a run, or train the run now and keep its result.
@@ -44,11 +38,8 @@ def run(
             result does not have it.
         fresh: whether to train it even if there is a result.
         device: auto, cuda, mps or cpu.
-        stop: a threading.Event that ends training before the next batch.
-        report: called with (spec, row) after each epoch; without it, progress goes to standard
-            error.
 
-    Raises: CplabError for bad input; Cancelled, Failed, Diverged.
+    Raises: CplabError for bad input; Failed, Diverged.
 
     >>> import cplab
     >>> cplab.run(deficit="blur", length=8, seed=0).source
@@ -60,16 +51,7 @@ def run(
         spec = check_spec(spec)
         if fields:
             spec = spec.replace(**fields)
-    progress = report is None
-    [(_, result)] = collect(
-        [spec],
-        measure,
-        progress=progress,
-        fresh=fresh,
-        device=device,
-        stop=stop,
-        report=report,
-    )
+    [result] = sweep([spec], measure, fresh=fresh, device=device)
     return result
 
 
@@ -81,10 +63,7 @@ def sweep(
     progress: bool = True,
     fresh: bool = False,
     device: str = "auto",
-    stop: Event | None = None,
-    report: Report | None = None,
     workers: int | None = None,
-    threads: int | None = None,
     executor: Executor | None = None,
 ) -> list[Result]:
     """Get the results of runs and experiments, in their order, and train what is missing.
@@ -96,13 +75,12 @@ def sweep(
         controls: whether to add the controls of each run with a deficit, after all that are given:
             its twin, which is the run without the window, and equal training.
         progress: whether to show it on standard error.
-        measure, fresh, device, stop, report: as for run.
+        measure, fresh, device: as for run.
         workers: the number of processes that train.
-        threads: of torch on the CPU, in each of them.
         executor: any of concurrent.futures whose workers have cplab, to train there.
 
-    Raises: CplabError; Cancelled; Failed or Diverged for one that failed, once all others are
-        trained and kept.
+    Raises: CplabError; Failed or Diverged for one that failed, once all others are trained and
+        kept.
 
     >>> import cplab
     >>> runs = [cplab.Run(deficit="blur", length=n, seed=0) for n in (4, 8)]
@@ -111,24 +89,17 @@ def sweep(
     >>> len(cplab.sweep(runs, controls=True))
     5
     """
-    checked, measures = check_specs(specs, measure)
     if controls:
-        checked = with_controls(checked)
-    results = dict(
-        collect(
-            checked,
-            measures,
-            progress=progress,
-            fresh=fresh,
-            device=device,
-            stop=stop,
-            report=report,
-            workers=workers,
-            threads=threads,
-            executor=executor,
-        )
+        specs = with_controls(specs)
+    request = Request(
+        specs, measure, fresh=fresh, device=device, workers=workers, executor=executor
     )
-    return [results[spec] for spec in checked]
+    if request.missing:
+        with progress_bar(request.missing, hidden=not progress) as bar:
+            request.listen(partial(show_progress, bar))
+            for _ in request.train():
+                pass
+    return [request.results[spec] for spec in request.specs]
 
 
 def with_controls(specs: Iterable[AnySpec]) -> list[AnySpec]:
@@ -179,51 +150,6 @@ def at_hand(
     return dict(zip(checked, trained, strict=True))
 
 
-def collect(
-    specs: Iterable[AnySpec],
-    measure: Measure = (),
-    *,
-    progress: bool = False,
-    fresh: bool = False,
-    **training: Any,
-) -> Iterator[tuple[AnySpec, Result]]:
-    """Yield (spec, Result) for runs and experiments: first those that have a result, then the rest
-    as they are trained.
-
-    Arguments: as for sweep.
-
-    Raises: what sweep raises.
-
-    >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
-    ['shipped']
-    """
-    report = training.pop("report", None)
-    request = Request(specs, measure, fresh=fresh, **training)
-    yield from request.results.copy().items()
-    if not request.missing:
-        return
-    with progress_bar(request.missing, hidden=not progress) as bar:
-        request.listen(partial(show_progress, bar))
-        if report:
-            request.listen(reporter(report))
-        yield from request.train()
-
-
-# Training what is missing -------------------------------------------------------------------------
-
-
-def values_of(
-    experiment: Experiment, device: str = "auto", stop: Event | None = None
-) -> dict[str, Any]:
-    """Look up the values of an experiment, or compute them and keep them: in a worker, or in this
-    thread if it does a worker's job.
-
-    Raises: Cancelled, Failed.
-    """
-    [(_, result)] = collect([experiment], device=device, stop=stop)
-    return result.values
-
-
 # Progress -----------------------------------------------------------------------------------------
 
 
@@ -251,30 +177,3 @@ def show_progress(bar: "tqdm", request: Request, news: News) -> None:
     bar.update(request.done - bar.n)
     count = len({*request.specs})
     bar.set_postfix_str(f"{count - len(request.missing)} of {count} results", False)
-
-
-def reporter(report: Report) -> Listener:
-    """A listener that calls a user's report with each row.
-
-    If it fails, a warning says so, it is not called again, and training goes on.
-    """
-    failed = False
-
-    def hear(request: Request, news: News) -> None:
-        nonlocal failed
-        for spec, row in news:
-            if failed or isinstance(row, Result):
-                continue
-            try:
-                report(spec, row)
-            except CplabError:
-                raise  # it may be Cancelled
-            except Exception as error:
-                failed = True
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                warnings.warn(
-                    f"report fails ({reason}): it is not called any more, and training goes on",
-                    stacklevel=2,
-                )
-
-    return hear

@@ -75,8 +75,10 @@ def time_left(done: int, epochs: int, began: float | None) -> str:
 
     The pace is that of all epochs, since reports come in bursts and the last few say nothing.
 
-    Arguments: done, epochs that are trained; epochs, of all; began, when the first of them ended,
-        in seconds of time.monotonic().
+    Arguments:
+        done: epochs that are trained.
+        epochs: of all.
+        began: when the first of them ended, in seconds of time.monotonic().
 
     >>> time_left(11, 61, time.monotonic() - 10)
     'about 50 seconds left'

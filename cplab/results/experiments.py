@@ -21,7 +21,7 @@ from threading import Event
 from typing import Any
 
 from cplab.errors import whole
-from cplab.results.api import values_of
+from cplab.results.api import sweep
 from cplab.specs.experiments import FUNCTIONS, Experiment, ExperimentFunction
 from cplab.specs.own import add_entry, entry_decorator
 
@@ -62,9 +62,9 @@ class Function:
         # For another process, where its module is not imported
         return Function, (self.compute, self.options)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        training = {name: kwargs.pop(name) for name in ("device", "stop") if name in kwargs}
-        return values_of(self.spec(*args, **kwargs), **training)
+    def __call__(self, *args: Any, device: str = "auto", **kwargs: Any) -> dict[str, Any]:
+        [result] = sweep([self.spec(*args, **kwargs)], progress=False, device=device)
+        return result.values
 
     def spec(self, *args: Any, **kwargs: Any) -> Experiment:
         """Describe a call without computing it. Raises: CplabError for what is not allowed."""
@@ -86,11 +86,13 @@ def experiment(
     random numbers, as after torch.manual_seed(seed), whatever other threads draw. The values and
     functions that it reads are part of its key.
 
-    Arguments: version, raised by one whenever a change alters the values of the same arguments;
-        shares, a function that takes the arguments by name, and returns what experiments that share
-        training have in common, such as the search that they begin with; check, a function that
-        takes them by name too, and raises a CplabError where they do not fit together; table,
-        whether its results only ship: what computes them is elsewhere, and it has no body.
+    Arguments:
+        version: raised by one whenever a change alters the values of the same arguments.
+        shares: a function that takes the arguments by name, and returns what experiments that share
+            training have in common, such as the search that they begin with.
+        check: a function that takes them by name too, and raises a CplabError where they do not fit
+            together.
+        table: whether its results only ship: what computes them is elsewhere, and it has no body.
 
     >>> @experiment
     ... def thrown(dice: int, seed: int = 0) -> dict:

@@ -1,10 +1,11 @@
 """Requests: who asks for results, what of them is trained, how far it is, and who listens.
 
-    request = ask([cplab.Run("blur", 0, 8)])     # starts at once, in a thread of its own
-    request.listen(lambda request, news: ...)    # rows and results, as they are made
-    request.stop()                               # before the next batch; start() goes on from there
+    request = Request([cplab.Run("blur", 0, 8)], stop=stop)  # a threading.Event, which ends it
+    request.listen(lambda request, news: ...)  # rows and results, as they are made
+    for spec, result in request.train():  # in this thread
+        ...
 
-`cplab.run` and `cplab.sweep` are requests too, which are trained while they wait.
+`cplab.run` and `cplab.sweep` are requests, too.
 """
 
 import threading
@@ -48,8 +49,6 @@ class Request:
         epochs: that have to be trained in all, those that runs share once; an experiment is one.
         done: how many of them are trained.
         began: when the first of them was told, as time.monotonic() has it; None before.
-        state: "new", "waiting", "training", "done", "stopped" or "failed".
-        error: with which it ended, if it did.
 
     >>> request = Request([Run("blur", length=8)])
     >>> [result.source for result in request.results.values()], request.epochs
@@ -70,24 +69,20 @@ class Request:
         self.fresh = fresh
         self.epochs = count_epochs(self.missing)
         self.done = 0
-        self.state = "new"
-        self.error: CplabError | None = None
         self._listeners: list[Listener] = []
         self.began: float | None = None
-        self._ended = threading.Event()
         self.context.report = self._hear
 
     # Who listens ----------------------------------------------------------------------------------
 
     def listen(self, listener: Listener) -> "Request":
-        """Have a function called with this request and its news, at most 30 times a second in all
-        requests together: rows and results, or [] when only `state` has changed."""
+        """Have a function called with this request and its news, which are rows and results, at
+        most 30 times a second in all requests together."""
         self._listeners.append(listener)
         return self
 
     def _hear(self, rows: list[tuple[Spec, dict]]) -> None:
         """Count the epochs that were told, and tell who listens."""
-        self.state = "training"
         trained = sum("epoch" in row for _, row in rows)
         if self.began is None:
             self.began = time.monotonic()
@@ -104,35 +99,6 @@ class Request:
 
     # What is done ---------------------------------------------------------------------------------
 
-    def start(self) -> "Request":
-        """Train what is missing, in a thread of its own, unless that is under way."""
-        if self.state in ("waiting", "training"):
-            return self
-        self.context.stop.clear()
-        self._ended.clear()
-        self.state = "waiting"
-        threading.Thread(target=self._work, daemon=True).start()
-        return self
-
-    def _work(self) -> None:
-        """Train, and keep the error with which it ends."""
-        try:
-            for _ in self.train():
-                pass
-        except CplabError as error:
-            self.error = error
-        finally:
-            self._ended.set()
-            self._tell([])
-
-    def stop(self) -> None:
-        """End training before the next batch. What was trained is kept; `start` goes on from it."""
-        self.context.stop.set()
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it has ended, and return whether it has."""
-        return self._ended.wait(seconds)
-
     def train(self) -> Iterator[tuple[Any, Result]]:
         """Train what is missing, in this thread, and yield (spec, Result) as results are made.
 
@@ -140,34 +106,12 @@ class Request:
             kept; CplabError for what concerns all of them.
         """
         if not self.missing:
-            self.state = "done"
             return
         workers.check_installed()
-        self.state = "waiting"
-        self.error = None
-        self.epochs = count_epochs(self.missing)
-        self.done = 0
-        self.began = None
         failures: list[Failed] = []
-        REQUESTS.append(self)
-        try:
-            yield from self._train_claimed(failures)
-            if failures:
-                raise_first(failures)
-            self.state = "done"
-        except Cancelled:
-            self.state = "stopped"
-            raise
-        finally:
-            REQUESTS.remove(self)
-            if self.state not in ("done", "stopped"):
-                self.state = "failed"
-
-    def _train_claimed(self, failures: list[Failed]) -> Iterator[tuple[Any, Result]]:
-        """Train what no other request trains, and look up what others have trained."""
         left = [*self.missing]
         while left:
-            with claimed(left) as ours:
+            with claimed(left) as ours:  # what no other request trains
                 left = [spec for spec in left if spec not in ours]
                 if not ours and self.context.stop.wait(0.1):  # others train all that is left
                     raise Cancelled
@@ -180,6 +124,8 @@ class Request:
                         failures.append(training)
                     else:
                         yield spec, self._have(spec, keep_result(spec, training))
+        if failures:
+            raise_first(failures)
 
     def _have(self, spec: Spec, result: Result) -> Result:
         """Note a result, and tell who listens."""
@@ -187,21 +133,6 @@ class Request:
         self.missing = [missing for missing in self.missing if missing != spec]
         self._tell([(spec, result)])
         return result
-
-
-REQUESTS: list[Request] = []  # that are trained, the first that was asked first
-
-
-def ask(specs: Iterable[Run | Experiment], measure: Measure = (), **how: Any) -> Request:
-    """Ask for results, and train what is missing in a thread of its own.
-
-    Arguments: as for `Request`.
-
-    >>> request = ask([Run("blur", length=8)])
-    >>> request.wait(100), request.state
-    (True, 'done')
-    """
-    return Request(specs, measure, **how).start()
 
 
 # Trees that are trained now, by what their runs share

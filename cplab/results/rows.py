@@ -9,7 +9,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from cplab.results.result import HOW, Result, from_plain
+from cplab.results.result import HOW, Result, by_epoch, from_plain
 from cplab.runs import MEASURED, SEVERAL, Run
 from cplab.specs import Spec
 
@@ -21,7 +21,6 @@ COLUMNS = (
     "version",
     *RUN_COLUMNS,
     "spec",
-    "size",
     "epochs",
     "accuracy",
     "seconds",
@@ -31,17 +30,6 @@ COLUMNS = (
     "measured",
     "own",
 )
-
-
-def size_of(spec: Spec) -> str:
-    """The size of a spec in words. An epoch takes about equally long for all specs of a size.
-
-    >>> size_of(Run())
-    'Run course cifar10 allcnn-16 native'
-    """
-    names = ("profile", "dataset", "model", "arithmetic", "size")
-    values = [getattr(spec, name, None) for name in names]
-    return " ".join([spec.address, *(str(value) for value in values if value is not None)])
 
 
 def run_columns(run: Run) -> dict[str, Any]:
@@ -68,7 +56,6 @@ def flatten(result: Result) -> dict[str, Any]:
         row[name] = getattr(result, name)
     row["kind"] = spec.address
     row["version"] = spec.version
-    row["size"] = size_of(spec)
     if isinstance(spec, Run):
         row |= run_columns(spec)
         row["epochs"] = spec.epochs
@@ -124,8 +111,4 @@ def spec_of(row: Mapping[str, Any]) -> Spec:
 
 def measurements_of(row: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
     """The measurements of a row, {name: {epoch: plain data}}."""
-    measured = {}
-    for name, values in json.loads(row["measured"] or "{}").items():
-        # JSON has texts for the epochs
-        measured[name] = {int(epoch): value for epoch, value in values.items()}
-    return measured
+    return by_epoch(json.loads(row["measured"] or "{}"))

@@ -1,11 +1,10 @@
 """Results on disk: those that ship with the package, and the user's own, which are called live.
 
-Shipped results are tables, cplab/shipped/*.parquet, with a row for each result; SHA256SUMS has the
-files' checksums. Live results are JSON files in the cache directory, one for each result, with a
-checksum of its content. A damaged one is left out, and training it again replaces it.
+Shipped results are tables, cplab/shipped/*.parquet, with a row for each result. Live results are
+JSON files in the cache directory, one for each result, with a checksum of its content. A damaged
+one is left out, and training it again replaces it.
 """
 
-import hashlib
 import os
 import re
 import subprocess
@@ -16,24 +15,20 @@ from functools import cache, lru_cache
 from glob import escape, glob  # glob finds nothing in a directory that may not be read
 from importlib.metadata import version
 from pathlib import Path
-from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.errors import CplabError, one_of, quote
+from cplab.errors import CplabError, quote
 from cplab.files import as_path, atomic_file, cache_dir
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.result import Outdated, Result, join, parse
-from cplab.results.rows import COLUMNS, measurements_of, unflatten, usual_columns
-from cplab.runs import Run
+from cplab.results.rows import COLUMNS, unflatten, usual_columns
 from cplab.specs import Spec, check_spec
-from cplab.specs.experiments import FUNCTIONS
 
 if TYPE_CHECKING:
     import pyarrow
     import pyarrow.parquet
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
-SUMS = "SHA256SUMS"
 GROUP = 1000  # rows of a shipped file that are read at once
 
 
@@ -54,23 +49,16 @@ class Archive:
     rows near it, so that all curves are never in memory at once.
 
     Attributes:
-        contents: the bytes of each sound file, by name.
+        contents: the bytes of each file, by name.
         places: where the row of each result is, by key.
     """
 
     def __init__(self, folder: Path) -> None:
         self.contents: dict[str, bytes] = {}
         self.places: dict[str, RowPlace] = {}
-        sums = read_sums(folder)
-        for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
-            content = b""
-            with suppress(OSError):
-                content = (folder / name).read_bytes()
-            if hashlib.sha256(content).hexdigest() != sums.get(name):
-                line = f"shipped results {name} are damaged and left out: install cplab again"
-                warnings.warn(line, stacklevel=2)
-                continue
-            self.contents[name] = content
+        for path in sorted(folder.glob("*.parquet")):
+            name = path.name
+            self.contents[name] = path.read_bytes()
             keys = self.open(name).read(["key"], use_threads=False)["key"].to_pylist()
             for number, key in enumerate(keys):
                 self.places[key] = RowPlace(name, number)
@@ -106,15 +94,6 @@ class Archive:
         [row] = group.slice(place.number % GROUP, 1).to_pylist()
         return dict.fromkeys(COLUMNS) | usual_columns() | row
 
-    def measurements(self, key: str) -> dict[str, dict[int, Any]]:
-        """The measurements of a result, {name: {epoch: plain data}}.
-
-        It reads nothing else of the result's row, which takes a hundredth of the time.
-        """
-        place = self.places[key]
-        group = read_group(self, place.file, place.number // GROUP)
-        return measurements_of({"measured": group["measured"][place.number % GROUP].as_py()})
-
     def find(self, key: str, spec: Spec | None = None) -> Result | None:
         """The result of a key, if it is shipped and this version knows it; else None.
 
@@ -141,22 +120,14 @@ def archive() -> Archive:
     return open_archive(SHIPPED)
 
 
-def read_sums(folder: Path) -> dict[str, str]:
-    """Read the checksum of each shipped file, by name."""
-    try:
-        text = (folder / SUMS).read_text(errors="replace")
-    except OSError:
-        return {}
-    lines = re.findall(r"^(\w+)  ([\w-]+\.parquet)$", text, re.M)
-    return {name: checksum for checksum, name in lines}
-
-
 @lru_cache(maxsize=2**15)  # an estimate looks up each seed, missing ones too
 def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
     """The shipped result of a spec; None if there is none.
 
-    Arguments: spec; version, of its kind: once it is raised, what was looked up before does not
-        count; archive.
+    Arguments:
+        spec: the run or the experiment.
+        version: of its kind: once it is raised, what was looked up before does not count.
+        archive: with shipped results.
     """
     return archive.find(spec.key, spec)
 
@@ -188,8 +159,6 @@ def read_live(path: Path) -> Result:
 
     Raises: ValueError if it is damaged; Outdated if it is not known here; OSError.
     """
-    if not S_ISREG(path.lstat().st_mode):
-        raise ValueError("it is not a file, and links are not followed")
     return parse(path.read_text(), path.stem)
 
 
@@ -254,29 +223,16 @@ def by_key(key: str) -> Result:
     return result
 
 
-def measurements(key: str) -> dict[str, dict[int, Any]]:
-    """The measurements of the shipped or live result of a key, {name: {epoch: plain data}}."""
-    if key in archive().places:
-        return archive().measurements(key)
-    return by_key(key).measured
-
-
 def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Result]:
     """Yield all sound results of runs, or of the experiments of a function.
 
-    Arguments: kind, "Run", or a function or its name; source, shipped or live. None is for both: a
-        key that is both shipped and live then comes twice.
+    Arguments: kind, "Run" or a function; source, shipped or live. None is for both: a key that is
+        both shipped and live then comes twice.
 
     >>> next(every_result("Run", "shipped")).source
     'shipped'
     """
-    if hasattr(kind, "address"):
-        address = kind.address
-    else:
-        kinds: dict[str, Any] = {"Run": Run, **FUNCTIONS}
-        address = kinds[one_of("kind of result", kind, kinds)].address
-    if source is not None:
-        one_of("source", source, ("shipped", "live"))
+    address = getattr(kind, "address", kind)
     if source != "live":
         shipped = archive()
         for row in shipped.columns(["key", "kind"]).to_pylist():
@@ -378,11 +334,9 @@ def write_live(result: Result) -> None:
 def commit() -> str:
     """The commit of this source, with a + if files have changed since; without git the version."""
     root = Path(__file__).parents[2]
-    # git would refuse to read a clone that belongs to another user
-    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]
-    describe = [*git, "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    words = ("describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+")
     if (root / ".git").exists():
         with suppress(OSError, subprocess.CalledProcessError):
-            described = subprocess.run(describe, capture_output=True, check=True)
+            described = subprocess.run(("git", "-C", root, *words), capture_output=True, check=True)
             return described.stdout.decode().strip()
     return f"version {version('cplab')}"

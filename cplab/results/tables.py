@@ -12,7 +12,7 @@ from cplab.results.experiments import Function
 from cplab.results.result import HOW, Result
 from cplab.results.rows import RUN_COLUMNS, flatten, measurements_of, run_columns
 from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
-from cplab.runs.treatments import OWN_NAME, TREATMENTS, Treatment
+from cplab.runs.treatments import Treatment
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import plain_name
@@ -196,13 +196,8 @@ def write_several(several: Iterable[Sequence]) -> str:
         if len(part) == 3:
             deficit, onset, length = part
             words.append(f"{deficit}@{onset}+{length}")
-            continue
-        treatment = Treatment(*part)
-        if treatment.name in TREATMENTS or OWN_NAME.fullmatch(treatment.name):
-            words.append(treatment.words)
-        else:  # a treatment of another branch
-            name, strength, first, epochs = treatment
-            words.append(f"{name}-{strength:g}@{first}+{epochs}")
+        else:
+            words.append(Treatment(*part).words)
     return " ".join(words)
 
 

@@ -13,7 +13,7 @@ from cplab.runs.run import (
     Run,
     Window,
 )
-from cplab.runs.steps import Event, Loss, Step
+from cplab.runs.steps import Event, Step
 from cplab.specs.profiles import Profile, ProfileName
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "DeficitName",
     "Epochs",
     "Event",
-    "Loss",
     "Profile",
     "ProfileName",
     "Run",

@@ -6,15 +6,15 @@ steps and events, which training follows.
 
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, cast
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
-from cplab import data, deficits, models
+from cplab import datasets, deficits, models
 from cplab.errors import CplabError, as_list, one_of, whole
-from cplab.runs.steps import Event, Loss, Step
+from cplab.runs.steps import Event, Step
 from cplab.runs.treatments import Treatment, read_treatments, without
 from cplab.specs import Count, Number, Seed, Spec, assign, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName
@@ -50,8 +50,6 @@ CLOCKS = ("stopped", "running")  # whether a schedule counts the epochs of a win
 def treated_step(step: Step, treatment: Treatment) -> Step:
     """A step as a treatment changes it: its learning rate is multiplied, other fields are set."""
     kind = treatment.kind
-    if kind.loss:
-        return step._replace(loss=Loss(kind.loss, treatment.strength))
     if kind.field == "own":
         return step._replace(own=treatment.name)
     if kind.field == "lr":
@@ -62,7 +60,7 @@ def treated_step(step: Step, treatment: Treatment) -> Step:
 
 Epochs = Annotated[Count, Field(le=LONGEST)]
 DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
-DatasetName = Annotated[str, BeforeValidator(data.check_dataset)]
+DatasetName = Annotated[str, BeforeValidator(datasets.check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]
 # As a run is given them; it holds a tuple of Treatment
 Treatments = str | Iterable[str | Treatment | tuple]
@@ -283,7 +281,7 @@ class Run(Spec):
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
         """The steps of the run, one for each epoch, and the events between them."""
-        find_deficit = cache(partial(deficits.find_deficit, strict=False))
+        find_deficit = cache(deficits.find_deficit)
         parts: list[Step | Event] = []
         for epoch in range(self.epochs):
             step = Step(find_deficit(self.deficit_at(epoch)), self.lr(epoch))
@@ -322,12 +320,6 @@ class Run(Spec):
         recovered = max(0, epoch - self.end)
         remaining = 1 - recovered / self.recovery
         return scale * settings.recovery_lr * remaining
-
-    def check_network(self) -> None:
-        """Check that the run's network, once built, allows its treatments. Raises: CplabError."""
-        for treatment in self._treatments:
-            if treatment.kind.check:
-                treatment.kind.check(self, treatment.strength)
 
     def values(self, columns: Iterable[Iterable]) -> dict:
         """Put together the values of a result.

@@ -1,26 +1,9 @@
 """The parts of a run's timeline: steps, which are epochs of training, and events between them."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from cplab.deficits import Deficit
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-class Loss(NamedTuple):
-    """A loss in place of the cross-entropy.
-
-    Its function takes (logits (N, classes), labels (N,), strength), and returns the loss of each
-    image, (N,).
-    """
-
-    function: "Callable[[Tensor, Tensor, float], Tensor]"
-    strength: float
-
-    def __repr__(self) -> str:
-        return f"Loss({self.function.__name__}, {self.strength})"
 
 
 class Step(NamedTuple):
@@ -40,7 +23,6 @@ class Step(NamedTuple):
     image_part: float = 1  # which training images are seen; 2 for others than those of part 1
     shift: float | None = None  # the largest random translation, pixels; None for the profile's
     cutout: float = 0  # the side of a square blanked at a random place of each image, pixels
-    loss: Loss | None = None  # None for the cross-entropy
     own: str = ""  # the name of a student's own treatment, which acts in each step
 
 

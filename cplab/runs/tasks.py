@@ -20,7 +20,7 @@ from cplab.data import Images
 from cplab.deficits import Batch
 from cplab.errors import CplabError
 from cplab.models.layers import normalised_layers
-from cplab.runs.steps import Loss, Step
+from cplab.runs.steps import Step
 from cplab.seeding import seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, Profile, split_part
@@ -68,18 +68,18 @@ class TrainState:
 
 
 @cache
-def uncompiled(kind: type[torch.optim.Optimizer]) -> Any:
+def uncompiled(optimizer_class: type[torch.optim.Optimizer]) -> Any:
     """A class like one of torch's optimisers, with the same arguments, but without the hooks of
     torch's compiler, which takes longer to load than twenty small networks take to train."""
     methods = {}
     for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
-        methods[name] = unwrap(getattr(kind, name))
-    methods["step"] = torch.no_grad()(unwrap(kind.step))
-    return type(kind.__name__, (kind,), methods)
+        methods[name] = unwrap(getattr(optimizer_class, name))
+    methods["step"] = torch.no_grad()(unwrap(optimizer_class.step))
+    return type(optimizer_class.__name__, (optimizer_class,), methods)
 
 
 def make_optimizer(
-    net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
+    net: nn.Module, name: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
     """Make torch's SGD or Adam for a network. Adam takes no momentum.
 
@@ -92,7 +92,7 @@ def make_optimizer(
     [0.1]
     """
     weights = net.parameters()
-    if kind == "adam":
+    if name == "adam":
         adam = uncompiled(torch.optim.Adam)
         return adam(weights, weight_decay=weight_decay, fused=True)
     sgd = uncompiled(torch.optim.SGD)
@@ -111,8 +111,10 @@ def scale_gradients(weights: Iterable[Tensor], norm: float, networks: int = 1) -
     """Scale the gradient of each network, over all its weights together, to a norm. A gradient of 0
     stays 0.
 
-    Arguments: weights, whose `.grad` is scaled, of one network, or of several with a row for each;
-        norm; networks, how many they are.
+    Arguments:
+        weights: whose `.grad` is scaled, of one network, or of several with a row for each.
+        norm: that the gradient gets.
+        networks: how many they are.
 
     >>> weight = torch.zeros(2, requires_grad=True)
     >>> weight.grad = torch.tensor([3.0, 4.0])
@@ -150,7 +152,7 @@ class Classification:
         profile = PROFILES[run.profile]
         if profile.own_images:
             count = run.images or profile.train_images
-            return data.own_images(run.dataset, run.profile, run.seed, count, str(device), part)
+            return data.images_of_seed(run.dataset, run.profile, run.seed, count, str(device), part)
         images = data.shared_images(run.dataset, run.profile, str(device))
         if part == 1:
             return images
@@ -183,7 +185,10 @@ class Classification:
     def batches(self, epoch: int, step: Step, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch's batches, shuffled, shifted and mirrored, before any deficit.
 
-        Arguments: epoch, from 0; step; images.
+        Arguments:
+            epoch: from 0.
+            step: of the timeline.
+            images: the data set.
 
         Yields: the indices of the training images, (batch,), and the normalised images, (batch, C,
             H, W), or two views of each, (batch, 2, C, H, W).
@@ -201,22 +206,22 @@ class Classification:
     def describe_batch(self, index: Tensor, epoch: int, images: Images) -> Batch:
         """What a deficit may know about a batch, besides its images and labels.
 
-        Arguments: index, of its training images, (batch,); epoch; images.
+        Arguments:
+            index: of its training images, (batch,).
+            epoch: of the training.
+            images: the data set.
         """
         return Batch(index, self.run.seed, epoch, len(images.train_y), images.classes)
 
-    def loss(
-        self, output: Tensor, y: Tensor, treated: Loss | None = None, reduction: str = "mean"
-    ) -> Tensor:
+    def loss(self, output: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """The loss that is minimised, a mean over the batch.
 
-        Arguments: output, logits (N, classes); y, labels (N,); treated, the loss that a treatment
-            puts in place of the cross-entropy; reduction, "none" for the loss of each image, (N,).
+        Arguments:
+            output: logits (N, classes).
+            y: labels (N,).
+            reduction: "none" for the loss of each image, (N,).
         """
-        if treated is None:
-            return F.cross_entropy(output, y, reduction=reduction)
-        losses = treated.function(output, y, treated.strength)
-        return losses if reduction == "none" else losses.mean()
+        return F.cross_entropy(output, y, reduction=reduction)
 
     def test(self, net: nn.Module, images: Images) -> dict:
         """Test a network after an epoch, and return further columns for its row of the curve."""
@@ -248,7 +253,12 @@ def shuffled(
 
     The run's seed and the epoch decide all random numbers.
 
-    Arguments: run; epoch, from 0; step; images; second, whether to shift as for the second view.
+    Arguments:
+        run: the run.
+        epoch: from 0.
+        step: of the timeline.
+        images: the data set.
+        second: whether to shift as for the second view.
     """
     settings = augmentation(run.settings, step)
     batch = settings.batch
@@ -338,8 +348,10 @@ def batches_at_once(batch: int, images: Images) -> int:
 def cut_out(x: Tensor, centre: Tensor, side: int) -> Tensor:
     """Blank a square of each normalised image, as far as it is inside the image.
 
-    Arguments: x, images (N, C, H, W); centre, the row and column of each square, (2, N); side, in
-        pixels.
+    Arguments:
+        x: images (N, C, H, W).
+        centre: the row and column of each square, (2, N).
+        side: in pixels.
     """
     places = torch.arange(x.shape[-1], device=x.device)
     first = centre - side // 2  # (2, N)
@@ -394,8 +406,12 @@ def evaluate(
 ) -> Tensor:
     """The fraction of images that a network classifies correctly.
 
-    Arguments: net; x, images (N, …) as `normal` takes them; y, labels (N,); normal, a function that
-        normalises images; arithmetic, "native" or "float32".
+    Arguments:
+        net: the network.
+        x: images (N, …) as `normal` takes them.
+        y: labels (N,).
+        normal: a function that normalises images.
+        arithmetic: "native" or "float32".
 
     Returns: a tensor (): nothing has to wait for the GPU.
     """

@@ -13,8 +13,7 @@ length if all go one way, and to √(1 / (1 − m²)) times it if they do not ag
 A treatment of one's own is a decorated function, see `treatment`.
 
 Sources: shrink, Ash & Adams 2020, 'On Warm-Starting Neural Network Training'; cutout, DeVries &
-Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; smoothing,
-Szegedy and others 2016, 'Rethinking the Inception Architecture for Computer Vision'; renorm, van
+Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; renorm, van
 Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization': under batch norm the
 outputs do not depend on the norm of a layer's weights, but the relative size of a step does.
 """
@@ -24,19 +23,17 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from importlib.util import find_spec
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.errors import CplabError, as_list, explain, number, one_of, quote, whole
-from cplab.late import F, Tensor, torch
+from cplab.late import Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
 
 if TYPE_CHECKING:
     from cplab.data import Images
-    from cplab.runs.tasks import Classification, TaskRun, TrainState
+    from cplab.runs.tasks import Classification, TrainState
 
 OTHER = 1000  # added to a run's seed for the newborn with which `shrink` mixes a network
 # A treatment as it is written: name with its digest, strength, first epoch, number of epochs
@@ -98,11 +95,15 @@ def reset(state: TrainState, task: Classification, images: Images, number: float
     """Set one block of layers back to birth, with its momentum and statistics.
 
     Arguments: number, of the block, from 1, nearest to the images.
+
+    Raises: CplabError if there is no such block.
     """
     from cplab.models.layers import blocks
 
     newborn = task.birth(images.train_x.device).net
-    check_block(task.run.model, number, len(blocks(newborn)))
+    count = len(blocks(newborn))
+    if number > count:
+        raise CplabError(f"{task.run.model} has no block {number:g}: give 1 to {count}")
     layers = blocks(state.net)[int(number) - 1]
     layers_at_birth = blocks(newborn)[int(number) - 1]
     for layer, at_birth in zip(layers, layers_at_birth, strict=True):
@@ -112,50 +113,6 @@ def reset(state: TrainState, task: Classification, images: Images, number: float
                 if isinstance(memory, torch.Tensor):
                     memory.zero_()
     return {}
-
-
-def check_reset(run: TaskRun, number: float) -> None:
-    """Check that a run's network has a block of this number. Raises: CplabError.
-
-    Nothing is checked where the network cannot be built, and so cannot be trained either.
-    """
-    from cplab import data, models
-
-    if find_spec("torch") and run.family in models.MODELS:
-        channels = data.channels(run.dataset)
-        classes = data.classes(run.dataset)
-        check_block(
-            run.model, number, count_blocks(run.model, channels, run.settings.size, classes)
-        )
-
-
-def check_block(model: str, number: float, count: int) -> None:
-    """Check the number of a block of a network that has so many. Raises: CplabError."""
-    if number > count:
-        raise CplabError(f"{model} has no block {number:g}: give 1 to {count}")
-
-
-@lru_cache
-def count_blocks(model: str, channels: int, size: int, classes: int) -> int:
-    """The number of blocks of a network for images of this size, in pixels a side.
-
-    >>> count_blocks("mlp2-64", 1, 12, 10)
-    3
-    """
-    from cplab import models
-    from cplab.models.layers import blocks
-    from cplab.seeding import seeded
-
-    with seeded(0):
-        return len(blocks(models.build(model, channels, size, classes)))
-
-
-def smooth(output: Tensor, y: Tensor, share: float) -> Tensor:
-    """The cross-entropy with labels of which a share is spread evenly over all classes, (N,).
-
-    Arguments: output, logits (N, classes); y, labels (N,); share.
-    """
-    return F.cross_entropy(output, y, reduction="none", label_smoothing=share)
 
 
 # A treatment of one's own -------------------------------------------------------------------------
@@ -174,8 +131,11 @@ class OwnTreatment(Registered):
     def use(self, state: TrainState, seed: int, batch: int, loss: Tensor | None = None) -> None:
         """Do to a network what its function says. Seed, epoch and batch decide what it draws.
 
-        Arguments: state; seed, the run's; batch, its first image's number in the epoch; loss, of
-            this batch, (), for one that acts in each step.
+        Arguments:
+            state: of the training.
+            seed: the run's.
+            batch: its first image's number in the epoch.
+            loss: of this batch, (), for one that acts in each step.
 
         Raises: CplabError for an error in the function.
         """
@@ -238,8 +198,6 @@ class TreatmentKind(NamedTuple):
     event: Callable[..., dict] | None = None  # what is done at a moment, if it does not last
     whole: bool = False  # whether strengths are whole numbers
     at_birth: bool = True  # whether it has an effect before the first epoch
-    loss: Callable[[Tensor, Tensor, float], Tensor] | None = None  # if the field is `loss`
-    check: Callable[[TaskRun, float], None] | None = None  # whether a run's network allows it
 
     @property
     def has_strength(self) -> bool:
@@ -252,9 +210,7 @@ TREATMENTS = {
     "shrink": TreatmentKind(low=0, high=1, event=shrink),
     "scale": TreatmentKind(low=1e-3, high=1e3, nothing=1, event=scale),
     "soften": TreatmentKind(low=1e-3, high=1e3, nothing=1, event=soften),
-    "reset": TreatmentKind(
-        low=1, high=100, event=reset, whole=True, at_birth=False, check=check_reset
-    ),
+    "reset": TreatmentKind(low=1, high=100, event=reset, whole=True, at_birth=False),
     "rate": TreatmentKind("lr", 1e-6, 1e6, nothing=1),
     "decay": TreatmentKind("decay", 0, 1e6, nothing=1),
     "gradient": TreatmentKind("gradient", 1e-6, 1e6),
@@ -264,7 +220,6 @@ TREATMENTS = {
     "other": TreatmentKind("image_part", 2, 2),
     "shift": TreatmentKind("shift", 0, 16, whole=True),
     "cutout": TreatmentKind("cutout", 0, 32, nothing=0, whole=True),
-    "smoothing": TreatmentKind("loss", 0, 1, nothing=0, loss=smooth),
 }
 # Those of a student's own
 OWN_IN_STEPS = TreatmentKind("own")

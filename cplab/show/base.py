@@ -13,7 +13,6 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from functools import wraps
 from html import escape
 from pathlib import Path
@@ -33,7 +32,6 @@ from PIL import Image
 
 from cplab.errors import CplabError, one_of, quote, whole
 from cplab.estimates import Lack
-from cplab.files import atomic_file
 from cplab.output import Bundle, bundle, wide
 from cplab.styles import EQUAL, Style
 
@@ -103,31 +101,18 @@ SETTINGS: dict[str, str | float | bool] = {  # of matplotlib
 }
 Given = ParamSpec("Given")
 Drawn = TypeVar("Drawn")
-_is_styled: ContextVar[bool] = ContextVar("is_styled", default=False)
 
 
 def styled(function: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
     """Decorate a function that draws, so that settings of other code do not count, but the fonts
     that it chose: those of matplotlib's own have no Chinese, for example.
-
-    Only the outermost of several such calls changes matplotlib's settings, since that is slow.
     """
 
     @wraps(function)
     def draw(*args: Given.args, **options: Given.kwargs) -> Drawn:
-        if _is_styled.get():
+        chosen = {name: matplotlib.rcParams[name] for name in ("font.family", "font.sans-serif")}
+        with sheets.context(SETTINGS | chosen, after_reset=True):
             return function(*args, **options)
-        token = _is_styled.set(True)
-        try:
-            chosen = matplotlib.rcParams
-            fonts = {
-                "font.family": chosen["font.family"],
-                "font.sans-serif": chosen["font.sans-serif"],
-            }
-            with sheets.context(SETTINGS | fonts, after_reset=True):
-                return function(*args, **options)
-        finally:
-            _is_styled.reset(token)
 
     return draw
 
@@ -186,10 +171,10 @@ class Figure(matplotlib.figure.Figure):
         # a quarter of the bytes, and no difference to see
         return picture.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
-    def png(self, width: int = 0) -> bytes:
-        """Draw it as a PNG, `width` dots wide, by default two a pixel of the page."""
+    def png(self) -> bytes:
+        """Draw it as a PNG, two dots a pixel of the page."""
         file = io.BytesIO()
-        self.drawn(width).save(file, "png")
+        self.drawn().save(file, "png")
         return file.getvalue()
 
     def _repr_html_(self) -> str:
@@ -340,13 +325,6 @@ def wrap(text: str, pixels: float, size: float) -> str:
     return "\n".join(textwrap.wrap(kept, letters))
 
 
-def whole_numbers(axis: Axis) -> None:
-    """Mark only whole numbers on an axis that counts something."""
-    locator = axis.get_major_locator()
-    if isinstance(locator, MaxNLocator):  # and not of logarithms
-        locator.set_params(integer=True)
-
-
 def in_percent(axis: Axis) -> None:
     """Label an axis of fractions in percent."""
     axis.set_major_formatter(lambda value, place: f"{100 * value:.4g} %".replace("-", "−"))
@@ -489,10 +467,14 @@ def legend_above(fig: Figure, handles: Sequence[Handle], labels: Sequence[str]) 
 def save(thing: object, path: str | Path, width: int = 1920) -> Path:
     """Write a figure, or what holds one (a question, an explorer), to a file: PNG, SVG or PDF.
 
-    Arguments: thing, a figure, something with a `figure`, or a list of these, drawn one below the
-        other (those of an inner list side by side); path, of the file; width, of a PNG, in dots.
+    Arguments:
+        thing: a figure, something with a `figure`, or a list of these, drawn one below the other
+            (those of an inner list side by side).
+        path: of the file.
+        width: of a PNG, in dots.
+
     Returns: the path.
-    Raises: CplabError if there is no figure, or if the file cannot be written.
+    Raises: CplabError if there is no figure.
 
     >>> save(figure("Nothing yet"), "slide.png")  # doctest: +SKIP
     PosixPath('slide.png')
@@ -501,23 +483,16 @@ def save(thing: object, path: str | Path, width: int = 1920) -> Path:
     figs = figures_in(thing)
     if not figs:
         raise CplabError(f"{quote(thing)} does not hold a figure: give one of show's")
-    kind = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
+    ending = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
     width = whole("width", width, 100, 20_000)
-    file = io.BytesIO()
-    if kind == ".png":
-        joined_picture(figs, width).save(file, "png")
+    if ending == ".png":
+        joined_picture(figs, width).save(path, "png")
     elif isinstance(figs, Figure):
-        date = "Date" if kind == ".svg" else "CreationDate"
+        date = "Date" if ending == ".svg" else "CreationDate"
         # equal figures have equal files
-        figs.savefig(file, format=kind.removeprefix("."), metadata={date: None})
+        figs.savefig(path, format=ending.removeprefix("."), metadata={date: None})
     else:
-        raise CplabError(f"several figures do not fit into a {kind} file: give one")
-    try:
-        path.parent.resolve(strict=True)  # a folder that is misspelt is not made
-        with atomic_file(path.resolve()) as partial:  # a full disk leaves the earlier file
-            partial.write_bytes(file.getvalue())
-    except OSError as error:
-        raise CplabError(f"{path} cannot be written ({error}): name another file") from error
+        raise CplabError(f"several figures do not fit into a {ending} file: give one")
     return path
 
 

@@ -13,7 +13,15 @@ import numpy as np
 
 from cplab import estimates
 from cplab.errors import CplabError, check_dict, quote
-from cplab.estimates import MISSING, Estimate, Lack, each_once, estimate, lacking_in, mean_in_words
+from cplab.estimates import (
+    NOT_TRAINED,
+    Estimate,
+    Lack,
+    each_once,
+    estimate,
+    lacking_in,
+    mean_in_words,
+)
 from cplab.show.base import (
     GREY,
     SMALL,
@@ -53,12 +61,12 @@ def seeds_line(drawn: Iterable[SeedValues], missing: Sequence[str] = ()) -> str:
         if seeds:
             counts.append(seeds)
     if not counts:
-        return MISSING
-    line = estimates.count_seeds(*counts)
+        return NOT_TRAINED
+    line = estimates.seeds_of_groups(*counts)
     if max(counts) > 1:
-        line += f" · {estimates.INTERVALS}"
+        line += f" · {estimates.INTERVAL_NOTE}"
     if missing:
-        line += f" · {MISSING}: {'; '.join(map(str, missing))}"
+        line += f" · {NOT_TRAINED}: {'; '.join(map(str, missing))}"
     return line
 
 
@@ -250,7 +258,7 @@ def draw_bars(
     for place, shown in zip(places, points, strict=True):
         if not shown.seeds:
             fig.ax.text(
-                place, 0, f" {MISSING}", ha="center", va="bottom", rotation=90, fontsize=SMALL
+                place, 0, f" {NOT_TRAINED}", ha="center", va="bottom", rotation=90, fontsize=SMALL
             )
     return drawn
 
@@ -267,8 +275,11 @@ def forest(values: Mapping[str, Points], x: str, title: str = "", **size: Unpack
     """Draw a row for each kind, the highest on top: its mean, its interval and a dot for each
     seed, with a line at 0. Kinds that are not trained are named below.
 
-    Arguments: values, {kind: an Estimate, or one number a seed}, in the colour of what a kind's
-        name begins with, up to a comma; x, the label of the axis; title, the finding.
+    Arguments:
+        values: {kind: an Estimate, or one number a seed}, in the colour of what a kind's name
+            begins with, up to a comma.
+        x: the label of the axis.
+        title: the finding.
 
     >>> forest({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm, points", "Blur does harm")
     Blur does harm: harm, points
@@ -324,7 +335,7 @@ def curves(
     several = {kind: are_pairs(rows) for kind, rows in groups.items()}
     counts = [len(rows) for kind, rows in groups.items() if several[kind] and rows]
     if not source:
-        source = estimates.count_seeds(*counts) if counts else "computed here and now"
+        source = estimates.seeds_of_groups(*counts) if counts else "computed here and now"
     fig = figure(title, x, y, percent, source=source, **size)
     fig.lacking = lacking_in(groups)
     places: set[float] = set()  # of all points
@@ -360,8 +371,11 @@ def by_layer(
 ) -> Figure:
     """Draw bars of a quantity by layer, from the image to the answer, for several kinds of network.
 
-    Arguments: groups, {kind: (seeds, layers)}; title, the finding; y, the quantity; percent,
-        whether it is a fraction.
+    Arguments:
+        groups: {kind: (seeds, layers)}.
+        title: the finding.
+        y: the quantity.
+        percent: whether it is a fraction.
 
     >>> by_layer({"blur": [[0.25, 0.75]]})
     share of the total against layer, from the image to the answer: blur

@@ -7,18 +7,19 @@ or was measured. Nothing else is needed, and no lab has to be run.
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
+from pydantic import TypeAdapter
 
 from cplab.errors import CplabError, whole
-from cplab.show.base import Figure, figure, styled, whole_numbers
+from cplab.show.base import Figure, figure, styled
 from cplab.styles import LIVE
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ COLUMN = 36  # letters of a line of an answer, beside its bar
 ROWS = 4  # the fewest on a slide: bars of two answers are no wider than those of four
 
 
-class FirstAnswer(TypedDict):
+@dataclass(frozen=True)
+class FirstAnswer:
     """The first answer to a question, and the right one, None where nothing decides."""
 
     asked: str
@@ -40,7 +42,8 @@ class FirstAnswer(TypedDict):
     right: str | None
 
 
-class Guess(TypedDict):
+@dataclass(frozen=True)
+class Guess:
     """A guess with a slider, and what was measured, with half of its interval."""
 
     asked: str
@@ -51,131 +54,62 @@ class Guess(TypedDict):
     unit: str
 
 
-class Line(TypedDict):
+@dataclass(frozen=True)
+class Line:
     """What one student hands in for a lab."""
 
     cplab: str
     lab: str
-    name: NotRequired[str]
     answers: list[FirstAnswer]
     guesses: list[Guess]
     passed: list[str]
+    name: str = ""
 
 
-class Choices(NamedTuple):
-    """How often each answer to a question was the first one given; and the right answer."""
-
-    counts: Counter[str]
-    right: str | None
-
-    @property
-    def agreement(self) -> float:
-        """The share of the class that gave the most frequent answer."""
-        return max(self.counts.values()) / self.counts.total()
+AnswerOrGuess = TypeVar("AnswerOrGuess", FirstAnswer, Guess)
 
 
-class MeasuredValue(NamedTuple):
-    """What was measured, with half of its interval."""
-
-    mean: float
-    half: float
-
-
-class Guesses(NamedTuple):
-    """All guesses of one number, their unit, and what was measured."""
-
-    values: list[float]
-    unit: str
-    measured: MeasuredValue | None
-
-
-@dataclass(frozen=True)
-class HandedIn:
+class HandedIn(NamedTuple):
     """What students handed in for one lab.
 
     Attributes:
-        lab: its number.
         lines: a line for each student.
-        unread: files without a line, and places of lines that cannot be read.
         files: the file of each line.
+        unread: files without a line, and places of lines that cannot be read.
     """
 
-    lab: str
     lines: list[Line]
-    unread: list[str] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-
-    def choices(self) -> dict[str, Choices]:
-        """The first answers, by question, the one that split the class most first."""
-        counts: dict[str, Counter[str]] = {}
-        right: dict[str, str | None] = {}
-        for line in self.lines:
-            for answer in line["answers"]:
-                question = answer["asked"]
-                counts.setdefault(question, Counter())[answer["said"]] += 1
-                # None in lines of students who ran the lab before its networks were trained
-                if right.get(question) is None:
-                    right[question] = answer["right"]
-        choices = [(question, Choices(counts[question], right[question])) for question in counts]
-        return dict(sorted(choices, key=lambda entry: entry[1].agreement))
-
-    def guesses(self) -> dict[str, dict[str, Guesses]]:
-        """The guesses, by question and by the words for what is guessed."""
-        guesses: dict[str, dict[str, Guesses]] = {}
-        for line in self.lines:
-            for guess in line["guesses"]:
-                by_words = guesses.setdefault(guess["asked"], {})
-                before = by_words.get(guess["of"], Guesses([], guess["unit"], None))
-                values = [*before.values, float(guess["said"])]
-                measured = measured_for(guess) or before.measured
-                by_words[guess["of"]] = Guesses(values, guess["unit"], measured)
-        return guesses
-
-    def passed(self) -> Counter[str]:
-        """How many students have passed each check."""
-        counts = Counter[str]()
-        for line in self.lines:
-            counts.update(line["passed"])
-        return counts
-
-
-def measured_for(guess: Guess) -> MeasuredValue | None:
-    """What was measured of what is guessed, None if nothing was."""
-    mean = guess["measured"]
-    half = guess["half"]
-    return None if mean is None else MeasuredValue(mean, half or 0.0)
+    files: list[str]
+    unread: list[str]
 
 
 # Reading -----------------------------------------------------------------------------------------
 
 
 def read_handed_in(source: str | Path) -> HandedIn:
-    """Read what was handed in.
+    """Read what was handed in, and print what could not be read.
 
     Arguments: source, a file of lines, or a folder; folders in it are read as well. Each line is a
         student, whatever name it has.
     Raises: CplabError if there is no line, or there are lines of several labs.
     """
-    lines = list[Line]()
-    unread = list[str]()
-    files = list[str]()
+    handed_in = HandedIn([], [], [])
     for path, name in files_in(Path(source)):
         good, bad = read_lines(path)
-        lines += good
-        files += [name] * len(good)
-        if good:
-            unread += [f"{name}, line {number}" for number in bad]
-        else:
-            unread.append(name)
-    if not lines:
+        handed_in.lines.extend(good)
+        handed_in.files.extend([name] * len(good))
+        handed_in.unread.extend([f"{name}, line {number}" for number in bad] if good else [name])
+    if not handed_in.lines:
         raise CplabError(
             f"{source} holds nothing that was handed in: give a folder or a file with lines that "
             f"begin with {BEGIN}, as `lab.hand_in` writes them"
         )
-    labs = sorted({line["lab"] for line in lines})
+    labs = sorted({line.lab for line in handed_in.lines})
     if len(labs) > 1:
         raise CplabError(f"{source} holds lines of labs {', '.join(labs)}: give lines of one lab")
-    return HandedIn(labs[0], lines, unread, files)
+    if handed_in.unread:
+        print(f"Not read: {'; '.join(handed_in.unread)}")
+    return handed_in
 
 
 def files_in(source: Path) -> list[tuple[Path, str]]:
@@ -194,29 +128,17 @@ def files_in(source: Path) -> list[tuple[Path, str]]:
 
 def read_lines(path: Path) -> tuple[list[Line], list[int]]:
     """Read a file: its lines, and the numbers of those that cannot be read, counted from 1."""
+    a_line = TypeAdapter(Line)
     good = list[Line]()
     bad = list[int]()
-    data = path.read_bytes()
-    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    text = data.decode(encoding, "replace")
-    for number, row in enumerate(text.splitlines(), 1):
+    for number, row in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), 1):
         if not row.strip():
             continue
         try:
-            line = json.loads(row.lstrip("> "))  # as a mail quotes it
-            check_line(line)
-            good.append(line)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            good.append(a_line.validate_json(row.lstrip("> ")))  # as a mail quotes it
+        except ValueError:
             bad.append(number)
     return good, bad
-
-
-def check_line(line: Line) -> None:
-    """Raise a KeyError, TypeError, ValueError or AttributeError if a line lacks what is drawn."""
-    alone = HandedIn(line["lab"], [line])
-    alone.choices()
-    alone.guesses()
-    alone.passed()
 
 
 # Who passed what ---------------------------------------------------------------------------------
@@ -238,16 +160,14 @@ def class_table(source: str | Path) -> pd.DataFrame:
     handed_in = read_handed_in(source)
     rows = []
     for line, file in zip(handed_in.lines, handed_in.files, strict=True):
-        answered = {answer["asked"] for answer in [*line["answers"], *line["guesses"]]}
         rows.append(
             {
-                "name": line.get("name", ""),
-                "checks passed": ", ".join(sorted(line["passed"])),
-                "questions answered": len(answered),
+                "name": line.name,
+                "checks passed": ", ".join(sorted(line.passed)),
+                "questions answered": len({answer.asked for answer in line.answers + line.guesses}),
                 "file": file,
             }
         )
-    print(*for_the_teacher(handed_in), sep="", end="")
     return pd.DataFrame(rows).sort_values(["name", "file"], ignore_index=True)
 
 
@@ -257,8 +177,7 @@ def class_table(source: str | Path) -> pd.DataFrame:
 @styled
 def class_figure(source: str | Path, question: int = 1) -> Figure:
     """Draw a slide of one question: a bar for each answer that the class gave, the right one
-    filled; or its guesses, beside what was measured. Files that hold no line, and names that occur
-    twice, are printed.
+    filled; or its guesses, beside what was measured. Files that hold no line are printed.
 
     Arguments:
         source: a folder of students' files, with folders in it or not, or one file; they hold the
@@ -271,63 +190,57 @@ def class_figure(source: str | Path, question: int = 1) -> Figure:
     Traceback (most recent call last):
     cplab.errors.CplabError: 'answers' is not there: give a folder or a file that is
     """
-    handed_in = read_handed_in(source)
-    choices = handed_in.choices()
-    guesses = handed_in.guesses()
-    asked = [*choices, *guesses]
+    lines = read_handed_in(source).lines
+    answers = by_question(answer for line in lines for answer in line.answers)
+    guesses = by_question(guess for line in lines for guess in line.guesses)
+    asked = [*sorted(answers, key=lambda question: agreement(answers[question])), *guesses]
     if not asked:
         raise CplabError(f"{source} holds no answers: its students had answered nothing yet")
     chosen = asked[whole("question", question, 1, len(asked)) - 1]
-    lines = len(handed_in.lines)
-    below = [f"Lab {handed_in.lab}, {lines} handed in. Question {question} of {len(asked)}"]
-    if passed := handed_in.passed():
-        counts = ", ".join(f"{key} by {count}" for key, count in sorted(passed.items()))
-        below.append(f"Passed checks: {counts}")
-    fig = figure(chosen, width=SLIDE[0], height=SLIDE[1], source=". ".join(below))
-    print(*for_the_teacher(handed_in), sep="", end="")
-    if chosen in choices:
-        draw_choices(fig.ax, choices[chosen])
+    below = f"Lab {lines[0].lab}, {len(lines)} handed in. Question {question} of {len(asked)}"
+    fig = figure(chosen, width=SLIDE[0], height=SLIDE[1], source=below)
+    if chosen in answers:
+        draw_choices(fig.ax, answers[chosen])
     else:
         draw_prediction(fig.ax, guesses[chosen])
     return fig
 
 
-def for_the_teacher(handed_in: HandedIn) -> list[str]:
-    """Lines that name students, and so are no part of a slide: what could not be read, and names
-    that several lines have, of two students or of one who handed in twice."""
-    lines = list[str]()
-    if handed_in.unread:
-        lines.append(f"Not read: {'; '.join(handed_in.unread)}\n")
-    names = Counter(line.get("name", "") for line in handed_in.lines)
-    del names[""]
-    if shared := [name for name, count in names.items() if count > 1]:
-        lines.append(f"More than one line: {'; '.join(shared)}\n")
-    return lines
+def by_question(given: Iterable[AnswerOrGuess]) -> dict[str, list[AnswerOrGuess]]:
+    """All answers, or all guesses, by their question."""
+    questions = dict[str, list[AnswerOrGuess]]()
+    for one in given:
+        questions.setdefault(one.asked, []).append(one)
+    return questions
 
 
-def draw_choices(ax: Axes, answers: Choices) -> None:
-    """Draw a bar for each answer to a question; the right answer's is filled."""
+def agreement(answers: Sequence[FirstAnswer]) -> float:
+    """The share of the class that gave the most frequent answer to a question."""
+    counts = Counter(answer.said for answer in answers)
+    return max(counts.values()) / len(answers)
+
+
+def draw_choices(ax: Axes, answers: Sequence[FirstAnswer]) -> None:
+    """Draw a bar for each answer to a question: the right one first, filled, though nobody gave
+    it; then the others, most frequent ones first."""
+    counts = Counter(answer.said for answer in answers)
+    # None in lines of students who ran the lab before its networks were trained
+    right = next((answer.right for answer in answers if answer.right is not None), None)
+    in_order = [answer for answer, _ in counts.most_common() if answer != right]
+    if right is not None:
+        in_order.insert(0, right)
     labels = list[str]()
-    for place, answer in enumerate(in_order(answers)):
-        is_right = answer == answers.right
-        draw_answer(ax, place, answers.counts[answer], is_right)
+    for place, answer in enumerate(in_order):
+        is_right = answer == right
+        draw_answer(ax, place, counts[answer], is_right)
         labels.append(textwrap.fill(("✓ " if is_right else "") + answer, COLUMN))
     ax.set_yticks(range(len(labels)), labels)
     ax.set_xlabel("students")
     ax.set_xlim(0, None)
     ax.set_ylim(max(len(labels), ROWS) - 0.5, -0.5)
-    whole_numbers(ax.xaxis)
+    ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
-
-
-def in_order(answers: Choices) -> list[str]:
-    """The answers to a question: the right one, though nobody gave it, and then the others, most
-    frequent ones first."""
-    by_count = sorted(answers.counts, key=lambda answer: -answers.counts[answer])
-    if answers.right is None:
-        return by_count
-    return [answers.right, *(answer for answer in by_count if answer != answers.right)]
 
 
 def draw_answer(ax: Axes, place: float, count: int, is_right: bool) -> None:
@@ -341,15 +254,15 @@ def draw_answer(ax: Axes, place: float, count: int, is_right: bool) -> None:
     ax.text(count, place, f" {count}", va="center")
 
 
-def draw_prediction(ax: Axes, rows: dict[str, Guesses]) -> None:
+def draw_prediction(ax: Axes, guesses: Sequence[Guess]) -> None:
     """Draw all guesses that answer a question, a row for each number that was guessed."""
-    for row, guesses in enumerate(rows.values()):
-        draw_guesses(ax, row, guesses.values, guesses.measured)
-    [unit, *_] = [guesses.unit for guesses in rows.values()]
-    ax.set_yticks(range(len(rows)), [textwrap.fill(words, COLUMN) for words in rows])
+    names = [*dict.fromkeys(guess.of for guess in guesses)]
+    for row, name in enumerate(names):
+        draw_guesses(ax, row, [guess for guess in guesses if guess.of == name])
+    ax.set_yticks(range(len(names)), [textwrap.fill(words, COLUMN) for words in names])
     ax.margins(x=0.06)
-    ax.set_xlabel(unit)
-    ax.set_ylim(len(rows) - 0.6, -0.9)
+    ax.set_xlabel(guesses[0].unit)
+    ax.set_ylim(len(names) - 0.6, -0.9)
     handles, labels = ax.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True))
     ax.legend(
@@ -361,12 +274,10 @@ def draw_prediction(ax: Axes, rows: dict[str, Guesses]) -> None:
     )
 
 
-def draw_guesses(
-    ax: Axes, row: float, values: Sequence[float], measured: tuple[float, float] | None
-) -> None:
-    """Draw guesses as circles in a row, equal ones above each other, and what was measured: its
-    mean and half of its interval, or None."""
-    for value, times in Counter(values).items():
+def draw_guesses(ax: Axes, row: float, guesses: Sequence[Guess]) -> None:
+    """Draw guesses of one number as circles in a row, equal ones above each other, and what was
+    measured, with its interval."""
+    for value, times in Counter(guess.said for guess in guesses).items():
         heights = [row - min(0.7, 0.11 * n) for n in range(1, times + 1)]
         ax.plot(
             [value] * times,
@@ -377,7 +288,8 @@ def draw_guesses(
             markersize=7,
             label="answers",
         )
-    if measured:
-        mean, half = measured
-        ax.errorbar(mean, row, xerr=np.nan_to_num(half), color=TRUTH)
-        ax.plot(mean, row, "s", color=TRUTH, label="measured")
+    for guess in guesses:
+        if guess.measured is not None:
+            ax.errorbar(guess.measured, row, xerr=np.nan_to_num(guess.half or 0.0), color=TRUTH)
+            ax.plot(guess.measured, row, "s", color=TRUTH, label="measured")
+            break

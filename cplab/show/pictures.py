@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox, TransformedBbox
 
 from cplab.deficits import find_deficit
 from cplab.errors import as_list, check_dict
-from cplab.estimates import MISSING
+from cplab.estimates import NOT_TRAINED
 from cplab.previews import few_images, png, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
 from cplab.specs.profiles import Profile
@@ -26,9 +26,11 @@ def strips(
 ) -> Figure:
     """Draw rows of uint8 images (N, H, W, C), one below the other, each row with its caption.
 
-    Arguments: rows, {caption: images}, with None where they are not trained yet; title, the
-        finding; largest, how wide an image is at most, in pixels of the page, as those of the
-        figure's width are.
+    Arguments:
+        rows: {caption: images}, with None where they are not trained yet.
+        title: the finding.
+        largest: how wide an image is at most, in pixels of the page, as those of the figure's width
+            are.
 
     >>> strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)})
     clear: 2 images
@@ -50,7 +52,7 @@ def strips(
     fig.delaxes(fig.ax)
     described = []
     for caption, images in rows.items():
-        words = MISSING if caption in missing else f"{len(images)} images"
+        words = NOT_TRAINED if caption in missing else f"{len(images)} images"
         described.append(f"{caption}: {words}")
     fig.pictures = "; ".join(described)
     height = fig.get_figheight() * 96
@@ -60,7 +62,7 @@ def strips(
         fig.text(0, middle, caption, va="center")
         if caption in missing:
             left = captions_width / width
-            fig.text(left, middle, MISSING, va="center", color=GREY)
+            fig.text(left, middle, NOT_TRAINED, va="center", color=GREY)
         for column, image in enumerate(np.asarray(images)):
             left = captions_width + column * (side + GAP)
             place = Bbox.from_bounds(left / width, bottom / height, side / width, side / height)

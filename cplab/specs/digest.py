@@ -84,10 +84,10 @@ def is_own(value: Any) -> bool:
 
 def is_offered(value: Any) -> bool:
     """Whether a library offers a function or class under its name."""
-    place = sys.modules.get(str(getattr(value, "__module__", None)))
+    found = sys.modules.get(str(getattr(value, "__module__", None)))
     for name in str(getattr(value, "__qualname__", "")).split("."):
-        place = getattr(place, name, None)
-    return place is value and not is_own(value)
+        found = getattr(found, name, None)
+    return found is value and not is_own(value)
 
 
 # Code ---------------------------------------------------------------------------------------------
@@ -156,8 +156,10 @@ def ordered(constant: Any) -> Description:
 class Reading:
     """All that a function computes with, as it is now.
 
-    Arguments: thing, anything that can be called; versioned, whether the digest leaves out values
-        that it cannot hold; options, on which its results depend as well.
+    Arguments:
+        thing: anything that can be called.
+        versioned: whether the digest leaves out values that it cannot hold.
+        options: on which its results depend as well.
 
     Attributes:
         digest: eight hexadecimal digits.

@@ -60,8 +60,11 @@ TABLES: dict[type[Registered], dict[str, Any]] = {}
 def entry_decorator(kind: type[Registered], thing: Any, options: dict[str, Any]) -> Any:
     """Register a function for a decorator such as `deficit`, which may be used without options.
 
-    Arguments: kind, of entry; thing, the decorated function or class, or None where Python has only
-        reached the options, as in @deficit(label="grey"); options, fields of its entry.
+    Arguments:
+        kind: of entry.
+        thing: the decorated function or class, or None where Python has only reached the options,
+            as in @deficit(label="grey").
+        options: fields of its entry.
 
     Returns: the function; for None a decorator, which Python then calls with the function.
     """
@@ -85,8 +88,10 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
     A function that computes the same as an earlier one shares its entry, which takes the latest
     label.
 
-    Arguments: kind, of entry; thing, anything that can be called; options, fields of its entry, or
-        None for those that its decorator gave.
+    Arguments:
+        kind: of entry.
+        thing: anything that can be called.
+        options: fields of its entry, or None for those that its decorator gave.
 
     Raises: CplabError for an unknown option, and for what cannot be sent to another process.
     """

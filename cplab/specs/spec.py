@@ -135,19 +135,19 @@ def computed_once(compute_hash: Callable[[Any], int]) -> Callable[[Any], int]:
     return hash_of_fields
 
 
-def first_problem(error: ValidationError, checked: type | None = None) -> str:
+def first_problem(error: ValidationError, checked: type) -> str:
     """Write the first of pydantic's errors on one line: what is wrong, what is allowed, what to do.
 
-    Arguments: error; checked, the class whose arguments did not fit, if it was a class.
+    Arguments: error; checked, the class whose arguments did not fit.
     """
     first = error.errors(include_url=False)[0]
-    parameters = [*inspect.signature(checked).parameters] if checked else []
+    parameters = [*inspect.signature(checked).parameters]
     path = [str(part) for part in first["loc"]]  # to the value, from the argument inwards
-    if parameters and path[0].isdigit():  # a positional argument
+    if path[0].isdigit():  # a positional argument
         position = min(int(path[0]), len(parameters) - 1)
         path[0] = parameters[position]
     name = ".".join(path)
-    if checked and (first["type"] == "missing" or "argument" in first["type"]):
+    if first["type"] == "missing" or "argument" in first["type"]:
         message = first["msg"].replace("Field required", "missing argument").lower()
         return f"{message} {argument_words(name, checked.__qualname__, parameters)}"
     rule = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")

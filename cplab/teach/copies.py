@@ -20,13 +20,7 @@ INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
 
 # A picture in a lab's text: ![words](../docs/pictures/name)
 PICTURE = re.compile(r"(?P<words>!\[.*?\])\(\.\./(?P<place>docs/pictures/(?P<name>[\w.]+))\)")
-# It in a copy, in a box that scrolls where the page is narrow
-ATTACHED = (
-    '<div style="overflow-x:auto"><div style="min-width:640px">\n\n'
-    r"\g<words>(attachment:\g<name>)"
-    "\n\n</div></div>"
-)
-
+ATTACHED = r"\g<words>(attachment:\g<name>)"  # it in a copy
 
 COURSE = ("00", "01", "02", "03", "04", "05")  # labs that make the course; the others go further
 FURTHER = "going-further"  # where these are in a folder of copies
@@ -78,7 +72,7 @@ def lab_digest(path: Path) -> str:
 def portable(path: Path) -> str:
     """Read a lab as the text of a notebook that works in any folder.
 
-    Its pictures are in it, and scroll on a phone. It knows from which text of the lab it was made.
+    Its pictures are in it. It knows from which text of the lab it was made.
     """
     notebook = json.loads(path.read_text("utf-8"))
     for cell in notebook["cells"]:

@@ -192,7 +192,10 @@ def copy_for(notebook: NotebookNode, name: str, kind: str) -> NotebookNode:
     """Make a lab's notebook into a copy, and return it: cells for the exercises take the place of
     their text.
 
-    Arguments: notebook, of nbformat; name, of its file; kind, of copy, one of `KINDS`.
+    Arguments:
+        notebook: of nbformat.
+        name: of its file.
+        kind: of copy, one of `KINDS`.
     """
     cells = []
     for cell in notebook.cells:

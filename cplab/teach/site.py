@@ -59,8 +59,6 @@ SECTIONS = "<!--sections-->"  # where their links stand on a page
 HEADING = re.compile(r'<h2[^>]* id="([^"]+)"[^>]*>(.*?)<a class="anchor-link"', re.S)
 TAG = re.compile(r"<[^>]*>")
 NEED_PYTHON = "*They need Python: open the lab in Jupyter.*"
-WIDGET = "application/vnd.jupyter.widget-view+json"
-NO_WIDGET = "<p><i>This part needs Python: open the lab in Jupyter.</i></p>"
 PUBLIC = (  # the modules whose public names are for everybody
     "cplab",
     "cplab.lab",
@@ -82,7 +80,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     """Write the site, and return its pages.
 
     Arguments: folder, which is made; lab, the beginning of the file names of the labs to write.
-    Raises: CplabError where a lab cannot be run or a file cannot be written.
+    Raises: CplabError where a file cannot be written.
     """
     with installed():
         from nbformat import read
@@ -178,36 +176,27 @@ def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
 
     Arguments: folder, in which it runs.
     Returns: the notebook with its outputs.
-    Raises: CplabError where a cell fails or does not end.
+    Raises: an error of nbclient's that shows the cell, where one fails or does not end.
     """
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     quiet = ["--IPKernelApp.log_level=40"]  # errors alone, not that its port has no encryption
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", extra_arguments=quiet)
-    try:
-        with TemporaryDirectory() as empty:
-            settings = {
-                "CPLAB_DATA": "none",
-                "CPLAB_CACHE": empty,
-                "CPLAB_TRAINS": "no",
-            }
-            done = client.execute(cwd=str(folder), env=os.environ | settings)
-            return without_widgets(done)
-    except CellExecutionError as error:
-        raise CplabError(f"a cell in {folder} fails: {error.ename}: {error.evalue}") from error
-    except (CellTimeoutError, DeadKernelError) as error:
-        raise CplabError(
-            f"a cell in {folder} does not end ({error}): free some memory and time"
-        ) from error
+    with TemporaryDirectory() as empty:
+        settings = {
+            "CPLAB_DATA": "none",
+            "CPLAB_CACHE": empty,
+            "CPLAB_TRAINS": "no",
+        }
+        done = client.execute(cwd=str(folder), env=os.environ | settings)
+        return fit_for_a_page(done)
 
 
-def without_widgets(notebook: NotebookNode) -> NotebookNode:
+def fit_for_a_page(notebook: NotebookNode) -> NotebookNode:
     """Make a notebook that was run fit for a page, and return it.
 
-    What only Python can move becomes a sentence if it has no HTML. Exercises say that they need
-    Python. How cells are run, and their progress, is left out. A cell's metadata may hold `page`,
-    its text on a page.
+    Exercises say that they need Python. How cells are run, and their progress, is left out. A
+    cell's metadata may hold `page`, its text on a page.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
@@ -216,11 +205,6 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
         cell.source = EXERCISES.sub(rf"\1\n\n{NEED_PYTHON}", cell.source)
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-        for output in cell.get("outputs", ()):
-            data = output.get("data", {})
-            widget = data.pop(WIDGET, None)
-            if widget and "text/html" not in data:
-                data["text/html"] = NO_WIDGET
     keep_one_screen(notebook)
     fold_further(notebook)
     return notebook

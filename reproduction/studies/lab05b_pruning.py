@@ -329,7 +329,8 @@ class PrunedTraining:
         self.net = self.training.state.net
         self.stop = stop
         self.masks: dict[str, Tensor] = {}  # of the weights that are kept, by layer, once pruned
-        self.training.after_step = partial(enforce_masks, self.net, self.masks)
+        # pruned weights are 0 whenever the network is used
+        self.net.register_forward_pre_hook(lambda *_: enforce_masks(self.net, self.masks))
         self.curve: list[float] = []
         self.losses: list[float] = []
         self.accuracies: dict[str, float] = {}

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from cplab.estimates import Estimate, estimate
+from cplab.labs.lab00b import treated
 from cplab.results import find
 from cplab.runs import Run
-from reproduction.recipes import STEPS, blurred_digits, blurred_photographs, treated
+from reproduction.recipes import STEPS, blurred_digits, blurred_photographs
 
 TABLE = Path(__file__).parent.parent / "steps.csv"
 FRESH = range(40, 80)  # seeds of digits, which no figure shows

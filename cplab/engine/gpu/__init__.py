@@ -1,1 +1,1 @@
-"""What only an NVIDIA GPU needs: graphs of both passes, and processes that share a GPU."""
+"""What only an NVIDIA GPU needs: graphs of both passes, and one optimiser for all seeds."""

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from cplab import devices
 from cplab.data import Images
-from cplab.runs import Loss
 from cplab.runs.tasks import Classification, TrainState, scale_gradients, uncompiled
 
 
@@ -58,12 +57,7 @@ class Branches:
                 state.optimizer.state[weight] = self.optimizer.state[weight]
 
     def passes(
-        self,
-        task: Classification,
-        x: Tensor,
-        y: Tensor,
-        treated: Loss | None = None,
-        streams: Sequence[Any] = (),
+        self, task: Classification, x: Tensor, y: Tensor, streams: Sequence[Any] = ()
     ) -> Tensor:
         """Compute the mean loss of each network, and its gradients.
 
@@ -80,7 +74,7 @@ class Branches:
             stream = torch.cuda.stream(streams[number]) if streams else nullcontext()
             with stream, devices.algorithms(x.device, arithmetic):
                 with devices.autocast(x.device, arithmetic):
-                    loss = task.loss(net(x[number]), y[number], treated)
+                    loss = task.loss(net(x[number]), y[number])
                 loss.backward()
             losses.append(loss.detach())
         for stream in streams:

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from cplab.datasets import GREY, load_arrays
+from cplab.datasets import GREY_DATASETS, load_arrays
 from cplab.errors import CplabError, one_of
 from cplab.late import F, Tensor, torch
 from cplab.own_images import is_own_dataset
@@ -167,7 +167,7 @@ def channels(dataset: str) -> int:
     if is_own_dataset(dataset):
         arrays, _ = load_arrays(dataset)
         return 3 if arrays.train_x.ndim == 4 else 1
-    return 1 if split_part(dataset).dataset in GREY else 3
+    return 1 if split_part(dataset).dataset in GREY_DATASETS else 3
 
 
 @lru_cache

@@ -36,9 +36,9 @@ DOWNLOADS = {
     "mnist": Download("MNIST", 12, "MNIST/raw"),
     "fashion_mnist": Download("FashionMNIST", 31, "FashionMNIST/raw"),
 }
-GREY = {"mnist", "fashion_mnist", "drawn"}  # all others have colours
+GREY_DATASETS = {"mnist", "fashion_mnist", "drawn"}  # all others have colours
 ROOTS = ("data", "~/data")  # where torchvision may have made these folders, beside $CPLAB_DATA
-CONNECT = (
+CONNECTION_ADVICE = (
     "connect (log in first where a page asks for it; $HTTPS_PROXY names a proxy, $SSL_CERT_FILE "
     "the certificate of a school)"
 )
@@ -175,7 +175,7 @@ def fetch(dataset: str) -> Path:
     except ImportError as error:
         raise not_fetched(dataset, error, "pip install torchvision") from error
     except Exception as error:  # of the network, an archive or the disk
-        raise not_fetched(dataset, error, CONNECT) from error
+        raise not_fetched(dataset, error, CONNECTION_ADVICE) from error
     return path
 
 

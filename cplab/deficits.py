@@ -114,11 +114,11 @@ class Deficit(Registered):
 
         Returns: images and labels of the same shapes.
         """
-        for place, part in enumerate(self.components):
+        for deficits_before, part in enumerate(self.components):
             if x.ndim == 5:
-                x, y = part.use_on_views(x, y, batch, place)
+                x, y = part.use_on_views(x, y, batch, deficits_before)
             elif part.view is None:
-                x, y = part.use(x, y, batch, place)
+                x, y = part.use(x, y, batch, deficits_before)
             else:
                 raise CplabError(f"{self.name} needs two views: give (N, 2, C, H, W)")
         return x, y
@@ -128,7 +128,9 @@ class Deficit(Registered):
         """The deficits that act one after another: its parts, or only itself."""
         return self.parts or (self,)
 
-    def use_on_views(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+    def use_on_views(
+        self, x: Tensor, y: Tensor, batch: Batch, deficits_before: int
+    ) -> tuple[Tensor, Tensor]:
         """Apply its function to one view or both of each image, (N, 2, C, H, W).
 
         Both views have the same labels (N,), which change once.
@@ -137,10 +139,12 @@ class Deficit(Registered):
         labels = y
         for number, name in enumerate(VIEWS):
             if self.view in (None, name):
-                views[number], labels = self.use(views[number], y, batch, place)
+                views[number], labels = self.use(views[number], y, batch, deficits_before)
         return torch.stack(views, 1), labels
 
-    def use(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+    def use(
+        self, x: Tensor, y: Tensor, batch: Batch, deficits_before: int
+    ) -> tuple[Tensor, Tensor]:
         """Apply its function to images (N, C, H, W) and labels (N,).
 
         Raises: CplabError if it is not defined here, and for an error in a student's own.
@@ -148,13 +152,14 @@ class Deficit(Registered):
         A student's own gets copies, which it may change in place. It may draw from torch without a
         generator: it then gets random numbers that the batch decides.
 
-        Arguments: place, how many deficits act before it.
+        Arguments: deficits_before, how many deficits act before it: each draws other random
+            numbers.
         """
         if self.apply is None:
             raise CplabError(
                 f"deficit {self.name} is not defined here: run the cell that defines it first"
             )
-        extras = self.extras(batch, place)
+        extras = self.extras(batch, deficits_before)
         if not self.own:
             return self.apply(x, y, **extras)
         from cplab.seeding import seeded
@@ -163,22 +168,22 @@ class Deficit(Registered):
             f" at epoch {batch.epoch} of seed {batch.seed}, on images {tuple(x.shape)}; "
             f"profiles have images of {PIXELS} pixels a side"
         )
-        seed = mix_seeds(batch_seed(batch, place), "torch")
+        seed = mix_seeds(batch_seed(batch, deficits_before), "torch")
         with explain(self.name, circumstances), seeded(seed):
             result = self.apply(x.clone(), y.clone(), **extras)
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
 
-    def extras(self, batch: Batch, place: int) -> dict[str, Batch | torch.Generator]:
+    def extras(self, batch: Batch, deficits_before: int) -> dict[str, Batch | torch.Generator]:
         """The further arguments that its function takes: context and generator.
 
-        Arguments: batch; place, how many deficits act before it: each draws other random numbers.
+        Arguments: batch; deficits_before, as for `use`.
         """
         extras: dict[str, Batch | torch.Generator] = {}
         if "context" in self.parameters:
             extras["context"] = batch
         if "generator" in self.parameters:
-            extras["generator"] = torch.Generator().manual_seed(batch_seed(batch, place))
+            extras["generator"] = torch.Generator().manual_seed(batch_seed(batch, deficits_before))
         return extras
 
     @property
@@ -405,10 +410,10 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
 few_patterns = lru_cache(maxsize=64)(noise_patterns.__wrapped__)
 
 
-def batch_seed(batch: Batch, place: int) -> int:
-    """The seed of what a deficit draws for a batch. place: how many deficits act before it."""
+def batch_seed(batch: Batch, deficits_before: int) -> int:
+    """The seed of what a deficit draws for a batch, if so many deficits act before it."""
     first = int(batch.index[0]) if len(batch.index) else 0
-    return mixed_seed(batch.seed, batch.epoch, first, place)
+    return mixed_seed(batch.seed, batch.epoch, first, deficits_before)
 
 
 def mixed_seed(*numbers: int) -> int:

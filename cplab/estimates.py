@@ -64,9 +64,9 @@ class Interval:
     """A mean over seeds, with its interval. It may have no seeds, which it then says.
 
     Attributes:
-        mean: NaN without seeds.
+        mean: the mean over seeds; NaN without seeds.
         half: half of the interval's length; NaN if a side has fewer than two seeds.
-        counts: the number of seeds of each side, see `Estimate`.
+        counts: the number of seeds of each side: of each sample that is independent of the others.
         freedom: the degrees of freedom; NaN without an interval.
         by_seed: the number of each seed that all sides have.
 

@@ -18,18 +18,6 @@ TITLE = re.compile(r"# Lab \w+ · (.+)")
 MINUTES = re.compile(r"About (\d+) minutes")
 GOAL = re.compile(r"^\d+\. (.+?)[;.]?$", re.M)
 
-# What labs use beyond results that come with them; most use nothing else. Where images are not at
-# hand, drawn ones stand for them; without torch a lab shows what was trained.
-NEEDS = {
-    "00": "torch, to train: 1 minute in all",
-    "00b": "torch, for an exercise",
-    "02": "images for photographs and Train",
-    "03": "torch for sections 3 and 6; images for photographs",
-    "04": "torch for sections 2 and 3; 1 minute of training",
-    "05": "torch and MNIST for section 2; 1 minute of training",
-    "08": "pencil and paper",
-}
-
 
 class Lab(NamedTuple):
     """What the page says of a lab."""
@@ -41,6 +29,7 @@ class Lab(NamedTuple):
     graded: list[str]  # keys of exercises with a check that a grader can read
     checked: list[str]  # with a check, on networks that the student trains
     by_hand: list[str]
+    needs: str  # beyond results that come with it, as its metadata say
 
 
 def read_lab(path: Path) -> Lab:
@@ -64,6 +53,7 @@ def read_lab(path: Path) -> Lab:
         [task.key for task in tasks if task.graded],
         [task.key for task in tasks if task.check and not task.graded],
         [task.key for task in tasks if not task.check],
+        notebook.metadata.get("cplab", {}).get("needs", "–"),
     )
 
 
@@ -79,8 +69,7 @@ def table_of(heading: str, labs: list[Lab]) -> str:
     lines = [f"| {heading} | minutes | afterwards you can | needs |", "|---|---|---|---|"]
     for lab in labs:
         goals = "; ".join(lab.goals)
-        needs = NEEDS.get(lab.number, "–")
-        lines.append(f"| **{lab.number}** {lab.title} | {lab.minutes} | {goals} | {needs} |")
+        lines.append(f"| **{lab.number}** {lab.title} | {lab.minutes} | {goals} | {lab.needs} |")
     return "\n".join(lines)
 
 

@@ -301,7 +301,7 @@ CELL = """([onset, length]) => {
 }"""
 # By way of another address, since one that stays as it is tells the page nothing.
 BEGIN = """() => {
-  document.querySelector("cplab-explorer").moved = Infinity;  // remembers no point from before
+  document.querySelector("cplab-explorer").movedAt = Infinity;  // remembers no point from before
   location.hash = "";
   location.hash = "#deficit=blur&onset=0&length=16&recovery=60";
 }"""
@@ -326,7 +326,7 @@ def screen(opened_explorer):
     opened_explorer.evaluate(BEGIN)
     opened_explorer.wait_for_function("location.hash.endsWith('recovery=60')")
     opened_explorer.wait_for_function(DRAWN)
-    opened_explorer.evaluate("document.querySelector('cplab-explorer').moved = 0")
+    opened_explorer.evaluate("document.querySelector('cplab-explorer').movedAt = 0")
     return opened_explorer
 
 
@@ -473,7 +473,7 @@ def test_a_point_that_is_held_stays_whatever_is_chosen(screen):
     compare = screen.get_by_role("button", name="compare")
     compare.click()
     for onset, length in ((24, 16), (0, 64)):
-        screen.evaluate("document.querySelector('cplab-explorer').moved = 0")
+        screen.evaluate("document.querySelector('cplab-explorer').movedAt = 0")
         screen.evaluate(f"location.hash = 'deficit=blur&onset={onset}&length={length}'")
         expect(beside(screen)).to_contain_text("first 16 epochs")
     compare.click()

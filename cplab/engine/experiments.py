@@ -40,7 +40,7 @@ def compute(
     parameters = inspect.signature(function.apply).parameters
     how = {"device": device, "stop": stop, "report": report}
     arguments |= {name: value for name, value in how.items() if name in parameters and value}
-    place = devices.pick(device)
+    torch_device = devices.pick(device)
     began = time.perf_counter()
     with own_faults(experiment) if function.own else nullcontext():
         answer = function.apply(**arguments)
@@ -50,8 +50,8 @@ def compute(
     values = plain_data(repr(experiment), dict(answer))
     provenance = {
         "copy": values.pop("copy", ""),
-        "device": devices.machine(place),
-        "precision": values.pop("precision", "") or devices.precision("native", place),
+        "device": devices.machine(torch_device),
+        "precision": values.pop("precision", "") or devices.precision("native", torch_device),
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
     }

@@ -193,11 +193,11 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
         else:
             raise
         line = reason.partition("\n")[0]
-        place = f"at epoch {epoch}"
+        circumstances = f"at epoch {epoch}"
         if len(trainings) == 1:
-            place += f" of seed {run.seed}"
-        if place not in line:
-            line += f" {place}"
+            circumstances += f" of seed {run.seed}"
+        if circumstances not in line:
+            line += f" {circumstances}"
         line = f"{line}: no result of that run is kept"
         failure = Failed(line)
         failure.student_lines = own_lines(error)

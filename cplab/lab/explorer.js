@@ -1,45 +1,61 @@
 // `<cplab-explorer>`: selects among the points that Python sent once, and fills the figures that
 // Python made with Bokeh. All numbers and sentences come from Python: nothing is computed from
-// results here.
+// results here. It works without Python, too.
 //
-// The element holds its content as JSON, and BokehJS. It works without Python, too.
+// The element holds two scripts: as JSON {content, state, version, html}, and BokehJS of that version.
 //
-// What the explorer knows: `state`, the chosen point; `data`, all points with a result; `other`, the
-// key of the point that it is compared with. Whatever changes one of them then calls `draw`, which
-// fills the figures' sources, `this.sources`. An element of explorer.html with `data-is=NAME` is the
-// property of that name. `Training`, which asks Python to train, and the line of time are in
-// screen.js; `make` is in page.js.
-
-// Run BokehJS from its compressed code, once for each page and version.
-async function loadBokeh(packed, version) {
-  if (!globalThis.Bokeh?.[version]) {
-    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-    const code = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    document.head.append(make("script", {text: await new Response(code).text()}));
-  }
-  return globalThis.Bokeh[version];
-}
+//   content   all points with a result, and what is said and drawn of them: see ExplorerContent in
+//             explorer.py, and Description in explorer_data.py for a point
+//   state     what is chosen: a place, and {recovery, seeds, count, where}, see State in explorer.py
+//   place     {deficit, onset, length} of a point; `keyOf` is its name in content.points
+//   other     the key of the place with which the chosen one is compared, as a pale curve
+//
+// Whatever changes one of them then calls `draw`, which fills the figures' sources, `this.sources`,
+// which explorer_figures.py names. An element of explorer.html with `data-is=NAME` is the property of
+// that name. These files come before: page.js (`make`), unzip.js, screen.js (`say`, `collect`),
+// training.js (`Training`, which lets Python train) and line.js (the line of time).
 
 const SLIDERS = ["onset", "length", "recovery"];
 const STAYS = {onset: "length", length: "onset"}; // what a grip leaves where it is, if possible
 const GESTURE = 1000; // milliseconds in which moves belong together
+const SAVED = 120; // milliseconds after a choice until Python is told
 const NEAR = 3; // points that are offered where there is no result
+const LETTER = 8; // pixels of a letter in the large figure, about
+const AXIS = 60; // pixels left of that figure's epochs
+const GAP = 2; // epochs between the end of a curve and its words
+const NAMED = 0.26; // of the grey line's epochs, above which its name stands
 
 const {abs, max, min} = Math;
 const keyOf = ({deficit, onset, length}) => `${deficit},${onset},${length}`;
 
+// Run BokehJS from its compressed code, once for each page and version.
+async function loadBokeh(packed, version) {
+  if (!globalThis.Bokeh?.[version]) {
+    const text = new TextDecoder().decode(await unzip(packed));
+    document.head.append(make("script", {text}));
+  }
+  return globalThis.Bokeh[version];
+}
+
 class Explorer extends Training {
+  isHeld = false; // whether the pale curve stays, whatever is chosen
+  movedAt = 0; // when another point was last chosen
+  filled = new WeakMap(); // what each source of a figure holds, as JSON
+
   async begin() {
     const [data, bokeh] = [...this.querySelectorAll("script")].map((part) => part.textContent);
     const {content, state, version, html} = JSON.parse(data);
-    this.root = furnish(this, html);
-    Object.assign(this, {state, first: state, filled: new WeakMap()});
-    this.linked = document.body.matches(".jp-Notebook");
+    this.innerHTML = html;
+    this.querySelector("[data-is=line]").insertAdjacentHTML("afterbegin", PARTS);
+    this.root = collect(this);
+    this.state = state;
+    this.first = state; // what a link does not say is as here
+    this.other = content.other;
+    this.hasAddress = document.body.matches(".jp-Notebook"); // a page of its own, not JupyterLab
     this.readContent(content);
-    this.other = content.other; // the point that the chosen one is compared with
-    for (const look of content.deficits) {
-      const traits = {type: "button", name: "deficit", value: look.name};
-      this.deficits.append(make("button", traits, look.label));
+    for (const {name, label} of content.deficits) {
+      const properties = {type: "button", name: "deficit", value: name};
+      this.deficits.append(make("button", properties, label));
     }
     this.source.textContent = content.source;
     this.listen();
@@ -51,16 +67,24 @@ class Explorer extends Training {
     this.connect();
   }
 
+  readContent(content) {
+    this.content = content;
+    this.looks = Object.fromEntries(content.deficits.map((look) => [look.name, look]));
+  }
+
   listen() {
     this.root.onclick = ({target}) => {
       const {name, value} = target.closest("button") ?? {};
-      if (name === "point") this.choose(this.data.points[value].place);
+      if (name === "point") this.choose(this.content.points[value].place);
       else if (name) this.choose({[name]: value});
     };
     this.root.onchange = ({target: {name, type, value, checked}}) =>
       this.choose({[name]: type === "checkbox" ? checked : value});
-    this.root.onkeydown = (event) => this.key(event);
-    this.start.onclick = (event) => this.ask(event);
+    this.root.onkeydown = (event) => this.moveByKey(event);
+    this.start.onclick = (event) => {
+      clearTimeout(this.saving); // what is chosen is told with the press
+      this.press(event);
+    };
     this.compare.onclick = () => this.hold();
     this.more.onclick = () => {
       this.fold.hidden = !this.fold.hidden;
@@ -68,8 +92,10 @@ class Explorer extends Training {
     };
     dragAlong(this.line, (grip) => {
       const from = {...this.state};
-      const begin = from[grip];
-      return (part) => this.choose(this.nearest(from, grip, begin + part * this.data.last));
+      return (part) => {
+        const epochs = from[grip] + part * this.content.last;
+        this.choose(this.nearest(from, grip, epochs));
+      };
     });
     new ResizeObserver(() => this.draw()).observe(this.plots);
   }
@@ -80,7 +106,7 @@ class Explorer extends Training {
     for (const model of Object.values(this.models ?? {}))
       documents.splice(documents.indexOf(model.document), 1);
     const models = {};
-    for (const [name, item] of Object.entries(this.data.figures)) {
+    for (const [name, item] of Object.entries(this.content.figures)) {
       this[name].replaceChildren();
       const [view] = await this.Bokeh.embed.embed_item(item, this[name]);
       models[name] = view.model;
@@ -88,9 +114,11 @@ class Explorer extends Training {
       else view.canvas_view.events_el.tabIndex = -1; // keys do nothing there
     }
     models.map.on_event("tap", ({x, y}) => {
-      const {onset, length} = this.data.axes;
-      const chosen = [onset[Math.floor(x)], length[Math.floor(y)]];
-      if (!chosen.includes(undefined)) this.choose({onset: +chosen[0], length: +chosen[1]});
+      const {axes} = this.content;
+      const onset = axes.onset[Math.floor(x)];
+      const length = axes.length[Math.floor(y)];
+      if (onset !== undefined && length !== undefined)
+        this.choose({onset: +onset, length: +length});
     });
     this.sources = {};
     for (const {renderers} of [models.life, models.map])
@@ -105,9 +133,9 @@ class Explorer extends Training {
     shadow_el.querySelector("[role=slider]").ariaLabel = `${name}, epochs`;
   }
 
+  // Python is there: it sends the content anew when something was trained.
   follow(model) {
-    this.take("content", (text) => {
-      // after training
+    this.watch("content", (text) => {
       if (!text) return;
       this.readContent(JSON.parse(text));
       this.embed();
@@ -120,20 +148,15 @@ class Explorer extends Training {
     this.drawWords();
   }
 
-  readContent(data) {
-    this.data = data;
-    this.looks = Object.fromEntries(data.deficits.map((look) => [look.name, look]));
-  }
-
   // Links ----------------------------------------------------------------------------------------
 
   // On a page the address keeps the point, explorer.html#deficit=blur&onset=24&length=16, so that a
   // link shows others the same. In JupyterLab the address belongs to the notebook.
   followLink() {
-    if (!this.linked) return;
+    if (!this.hasAddress) return;
     const read = () => {
-      const {place, unread} = readLink(location.hash, this.first, this.data);
-      if (place) this.choose(place);
+      const {chosen, unread} = readLink(location.hash, this.first, this.content);
+      if (chosen) this.choose(chosen);
       say(this.note, unread.length ? `Not understood in the link: ${unread.join(", ")}.` : "");
     };
     addEventListener("hashchange", read);
@@ -143,43 +166,40 @@ class Explorer extends Training {
   // Actions --------------------------------------------------------------------------------------
 
   choose(change) {
-    const place = {...this.state, ...change};
-    place.count = +place.count;
-    if (!this.model) place.recovery = nearestOf(this.data.recoveries, place.recovery);
-    if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return;
-    this.remember(place);
-    this.state = place;
+    const state = {...this.state, ...change};
+    state.count = +state.count;
+    if (!this.model) state.recovery = nearestOf(this.content.recoveries, state.recovery);
+    if (Object.entries(state).every(([name, value]) => this.state[name] === value)) return;
+    this.remember(state);
+    this.state = state;
     say(this.note, "");
     this.draw();
-    const {deficit, onset, length, recovery} = place;
-    if (this.linked)
-      history.replaceState(null, "", `#${new URLSearchParams({deficit, onset, length, recovery})}`);
+    const {deficit, onset, length, recovery} = state;
+    const link = new URLSearchParams({deficit, onset, length, recovery});
+    if (this.hasAddress) history.replaceState(null, "", `#${link}`);
     clearTimeout(this.saving);
-    if (this.model) this.saving = setTimeout(() => this.tell(), 120);
+    if (this.model) this.saving = setTimeout(() => this.tell(), SAVED);
   }
 
-  // The point that was chosen before a gesture stays as a pale curve, unless another one is held.
-  remember(place) {
-    if (keyOf(place) === keyOf(this.state)) return;
+  // Before another place is chosen: the one before the gesture stays as a pale curve, unless another
+  // one is held.
+  remember(next) {
+    if (keyOf(next) === keyOf(this.state)) return;
     const now = Date.now();
-    if (now > (this.moved ?? 0) + GESTURE && !this.held && this.end(this.state))
-      this.other = keyOf(this.state);
-    this.moved = now;
+    const isNewGesture = now > this.movedAt + GESTURE;
+    if (isNewGesture && !this.isHeld && this.endOf(this.state)) this.other = keyOf(this.state);
+    this.movedAt = now;
   }
 
   // Hold the chosen point as the pale curve, whatever is chosen later; or compare with nothing.
   hold() {
-    this.held = !this.held;
-    this.other = this.held ? keyOf(this.state) : undefined;
+    this.isHeld = !this.isHeld;
+    this.other = this.isHeld ? keyOf(this.state) : undefined;
     this.draw();
   }
 
-  ask(event) {
-    clearTimeout(this.saving);
-    this.press(event);
-  }
-
-  key(event) {
+  // Arrows move among the deficits, which are a toolbar, and the grip that has the focus.
+  moveByKey(event) {
     const {key, target} = event;
     const step = STEPS[key];
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -192,29 +212,36 @@ class Explorer extends Training {
     if (!grip) return;
     event.preventDefault();
     const from = this.state[grip];
-    this.choose(this.nearest(this.state, grip, from, (place) => step * (place[grip] - from) > 0));
+    const isAhead = (place) => step * (place[grip] - from) > 0;
+    this.choose(this.nearest(this.state, grip, from, isAhead));
   }
 
-  // The places of the chosen deficit that have a result.
-  places({deficit} = this.state) {
-    const all = Object.values(this.data.points).map(({place}) => place);
-    return all.filter((place) => place.deficit === deficit && this.end(place));
+  // The places of a deficit that have a result.
+  placesOf(deficit) {
+    const all = Object.values(this.content.points).map(({place}) => place);
+    return all.filter((place) => place.deficit === deficit && this.endOf(place));
   }
 
   // The place with a result at which a grip is nearest to a value, of those allowed. What stays, if
   // possible, where it was in `from` counts half.
-  nearest(from, grip, value, allowed = () => true) {
+  nearest(from, grip, value, isAllowed = () => true) {
     const stays = STAYS[grip];
     const distance = (place) => abs(place[grip] - value) + abs(place[stays] - from[stays]) / 2;
-    const [best = {}] = this.places(from)
-      .filter(allowed)
-      .sort((a, b) => distance(a) - distance(b));
+    const allowed = this.placesOf(from.deficit).filter(isAllowed);
+    const [best = {}] = allowed.sort((a, b) => distance(a) - distance(b));
     return best;
   }
 
   // What Python says of a place at the end of the chosen recovery; undefined without a result.
-  end(place) {
-    return this.data.points[keyOf(place)]?.at[this.state.recovery];
+  endOf(place) {
+    return this.content.points[keyOf(place)]?.at[this.state.recovery];
+  }
+
+  // The place that the chosen one is compared with; undefined if there is none, or no result.
+  compared() {
+    const place = this.content.points[this.other]?.place;
+    const isOther = place && this.other !== keyOf(this.state);
+    return isOther && this.endOf(place) ? place : undefined;
   }
 
   // Drawing --------------------------------------------------------------------------------------
@@ -232,24 +259,26 @@ class Explorer extends Training {
 
   // Draw all but the figures: sentences, buttons and fields, the line of time, the line of Python.
   drawWords() {
-    const {state, data, root} = this;
+    const {state, content, root} = this;
     const {deficit, onset, length, recovery} = state;
     const look = this.looks[deficit];
     root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}`;
     this.drawSentences();
     for (const button of this.deficits.children) {
       // Tab finds the pressed one, arrows the others
-      button.ariaPressed = button.value === deficit;
-      button.tabIndex = button.ariaPressed === "true" ? 0 : -1;
+      const isPressed = button.value === deficit;
+      button.ariaPressed = isPressed;
+      button.tabIndex = isPressed ? 0 : -1;
     }
-    this.compare.ariaPressed = Boolean(this.held);
-    for (const field of root.querySelectorAll("input[name], select"))
-      field[field.type === "checkbox" ? "checked" : "value"] = state[field.name];
-    drawLine(this.line, data.last, state, ["clear", look.label, "recovery"]);
-    drawStrip(this.before, data.clear);
+    this.compare.ariaPressed = this.isHeld;
+    for (const field of root.querySelectorAll("select")) field.value = state[field.name];
+    root.querySelector("[name=seeds]").checked = state.seeds;
+    drawLine(this.line, content.last, state, ["clear", look.label, "recovery"]);
+    drawStrip(this.before, content.clear);
     drawStrip(this.during, look.picture);
-    drawStrip(this.after, data.clear);
-    this.code.textContent = data.call
+    drawStrip(this.after, content.clear);
+    // In the line of Python, placeholders stand for what is chosen.
+    this.code.textContent = content.call
       .replace("'deficit'", `'${deficit}'`)
       .replace("1111", onset)
       .replace("2222", length)
@@ -258,72 +287,83 @@ class Explorer extends Training {
   }
 
   drawSentences() {
-    const {data, state} = this;
-    const end = this.end(state);
-    const points = (this.alive && this.live.busy && this.live.points) || [];
-    const isTrained = points.some((point) => String(point) === keyOf(state));
-    say(this.head, end?.head ?? (isTrained ? data.training : data.untrained));
-    if (end) say(this.small, end.small);
-    else this.offer();
+    const {content, state} = this;
+    const end = this.endOf(state);
+    if (end) {
+      say(this.head, end.head);
+      say(this.small, end.small);
+    } else {
+      say(this.head, this.isInTraining() ? content.training : content.untrained);
+      this.offer();
+    }
     const other = this.compared();
-    let beside = other ? `Pale line – ${this.end(other).brief}` : "";
-    if (this.held && !other) beside = "This curve is held: choose another point beside it.";
+    let beside = other ? `Pale line – ${this.endOf(other).brief}` : "";
+    if (this.isHeld && !other) beside = "This curve is held: choose another point beside it.";
     say(this.beside, beside);
+  }
+
+  // Whether Python trains the chosen point now.
+  isInTraining() {
+    const {points = []} = this.live; // [deficit, onset, length] each
+    return this.busy && points.some((point) => String(point) === keyOf(this.state));
   }
 
   // The nearest points with a result, as buttons.
   offer() {
-    const {onset, length} = this.state;
+    const {deficit, onset, length} = this.state;
     const distance = (place) => abs(place.onset - onset) + abs(place.length - length);
-    const places = this.places().sort((a, b) => distance(a) - distance(b));
+    const places = this.placesOf(deficit).sort((a, b) => distance(a) - distance(b));
     const near = places.slice(0, NEAR);
-    const words = near.length ? "Nearest results: " : "";
-    if (this.small.dataset.near === String(near.map(keyOf)) && this.small.children.length) return;
-    this.small.dataset.near = near.map(keyOf);
+    const keys = String(near.map(keyOf));
+    if (this.small.dataset.near === keys && this.small.children.length) return; // they stand there
+    this.small.dataset.near = keys;
     const buttons = near.map((place) => {
-      const traits = {type: "button", name: "point", value: keyOf(place)};
-      return make("button", traits, `onset ${place.onset}, length ${place.length}`);
+      const properties = {type: "button", name: "point", value: keyOf(place)};
+      return make("button", properties, `onset ${place.onset}, length ${place.length}`);
     });
-    this.small.replaceChildren(words, ...buttons);
-  }
-
-  // The place that the chosen one is compared with; undefined if there is none, or no result.
-  compared() {
-    const place = this.data.points[this.other]?.place;
-    return place && this.other !== keyOf(this.state) && this.end(place) ? place : undefined;
+    this.small.replaceChildren(near.length ? "Nearest results: " : "", ...buttons);
   }
 
   // The large figure: accuracy after each clear epoch.
   drawLife() {
-    const {data, state} = this;
+    const {content, state} = this;
     const other = this.compared();
-    for (const {name, glyph} of this.models.life.renderers) {
-      const place = {own: state, other}[name];
-      if (!place) continue;
-      const {colour} = this.looks[place.deficit];
-      for (const part of ["line_color", "fill_color"])
-        if (part in glyph.properties) glyph.setv({[part]: colour});
-    }
-    this.drawBand("clear", data.grey, {from: 0, until: data.longest, shift: 0}, "never");
-    const drawn = [state, other].map((place, i) => this.drawPoint(place, i ? "other" : "own"));
-    const tags = drawn.filter(Boolean);
-    const [higher] = tags.toSorted((a, b) => b.level - a.level);
-    const texts = tags.map((tag) => this.tag(tag, tags.length > 1 && tag === higher));
-    if (data.grey) texts.push(this.greyName());
-    this.fill("tag", columnsOf(texts, ["x", "y", "text", "align", "baseline", "offset", "weight"]));
-    this.fill("bracket", columnsOf(tags, ["x", "low", "high"]));
+    this.colourCurve("own", state);
+    if (other) this.colourCurve("other", other);
+    this.drawBand("clear", content.grey, {from: 0, until: content.longest, shift: 0}, "never");
+    const harms = [this.drawPoint("own", state), this.drawPoint("other", other)].filter(Boolean);
+    const [higher] = harms.toSorted((a, b) => b.level - a.level);
+    const tags = harms.map((harm) => this.tag(harm, harms.length > 1 && harm === higher));
+    if (content.grey) tags.push(this.greyName());
+    this.fill("tag", columnsOf(tags, ["x", "y", "text", "align", "baseline", "offset", "weight"]));
+    this.fill("bracket", columnsOf(harms, ["x", "low", "high"]));
   }
 
-  // Draw the curve of a point. Returns where its harm is written, and how, if it has a result.
-  drawPoint(place, name) {
-    const end = place && this.end(place);
+  // Give a curve and its band the colour of a place's deficit.
+  colourCurve(name, {deficit}) {
+    const {colour} = this.looks[deficit];
+    for (const renderer of this.models.life.renderers) {
+      if (renderer.name !== name) continue;
+      for (const property of ["line_color", "fill_color"])
+        if (property in renderer.glyph.properties) renderer.glyph.setv({[property]: colour});
+    }
+  }
+
+  // Draw the curve of a place, if there is one with a result. name: "own" of the chosen place, or
+  // "other". Returns where its harm stands, if it has one: {x, level, low, high, text, weight}.
+  drawPoint(name, place) {
+    const end = place && this.endOf(place);
+    if (!end) {
+      this.drawBand(name);
+      return undefined;
+    }
     const {recovery} = this.state;
-    const {bands} = (end && this.data.points[keyOf(place)]) ?? {};
-    const band = bands?.find(({upto}) => upto >= recovery);
-    const {onset = 0, length = 0} = place ?? {};
+    const {bands} = this.content.points[keyOf(place)];
+    const band = bands.find(({upto}) => upto >= recovery);
+    const {onset, length} = place;
     const from = onset + length;
-    this.drawBand(name, band, {from, until: from + recovery, shift: length}, end?.name, onset);
-    if (!end?.harm) return undefined;
+    this.drawBand(name, band, {from, until: from + recovery, shift: length}, end.name, onset);
+    if (!end.harm) return undefined;
     const levels = [end.level, end.level + end.harm[0]];
     return {
       x: onset + recovery + 1,
@@ -335,21 +375,24 @@ class Explorer extends Training {
     };
   }
 
-  // A mean with its band and, if they are wanted, a line for each seed.
+  // Draw a mean with its band and, if they are wanted, a line for each seed; nothing without a band.
+  // Arguments: name, of the source; band, range, who, onset, see `bandRows`.
   drawBand(name, band, range, who, onset = 0) {
     this.fill(name, bandRows(band, range, who, onset));
-    const curves = this.state.seeds && band && name !== "other" ? Object.values(band.seeds) : [];
-    const rows = curves.map((curve) => lineRows(curve, range));
-    this.fill(`${name} seeds`, {xs: rows.map(({x}) => x), ys: rows.map(({y}) => y)});
+    const hasLines = this.state.seeds && band && name !== "other";
+    const curves = hasLines ? Object.values(band.seeds) : [];
+    const lines = curves.map((curve) => lineRows(curve, range));
+    this.fill(`${name} seeds`, {xs: lines.map(({x}) => x), ys: lines.map(({y}) => y)});
   }
 
   // The words of a harm: right of the end of its line, or up to the edge if there is no room.
   tag({x, low, high, text, weight}, isAbove) {
     const {start, end} = this.models.life.x_range;
-    const room = (8 * text.length * (end - start)) / (this.life.clientWidth - 60);
-    const isBeside = x + 2 + room < end;
+    const epochsOfPixel = (end - start) / (this.life.clientWidth - AXIS);
+    const width = LETTER * text.length * epochsOfPixel;
+    const isBeside = x + GAP + width < end;
     return {
-      x: isBeside ? x + 2 : end,
+      x: isBeside ? x + GAP : end,
       y: isAbove ? high : low,
       text,
       align: isBeside ? "left" : "right",
@@ -359,50 +402,60 @@ class Explorer extends Training {
     };
   }
 
-  // The name of the grey line, above its rise.
+  // The name of the grey line, above its rise: as high as the line is where the name ends.
   greyName() {
-    const {grey, longest} = this.data;
-    const last = min(Math.round(0.26 * longest), grey.mean.length) - 1;
-    const y = (grey.mean[last] + grey.half[last]) / 10;
-    const [align, baseline, offset, weight] = ["left", "bottom", -2, "normal"];
-    return {x: 0, y, text: "twin", align, baseline, offset, weight};
+    const {grey, longest} = this.content;
+    const last = min(Math.round(NAMED * longest), grey.mean.length) - 1;
+    return {
+      x: 0,
+      y: (grey.mean[last] + grey.half[last]) / 10,
+      text: "twin",
+      align: "left",
+      baseline: "bottom",
+      offset: -2,
+      weight: "normal",
+    };
   }
 
+  // The map: the harm of each place of the chosen deficit, and marks around those that are drawn.
   drawMap() {
-    const {state, data} = this;
+    const {state, content} = this;
+    const cells = this.placesOf(state.deficit).map((place) => this.cell(place));
     const columns = ["onset", "length", "value", "text", "hue", "alpha", "hatch", "words"];
-    const rows = this.places().map((place) => {
-      const {harm, sign, brief} = this.end(place);
-      const value = (harm?.[0] ?? 0) / data.most;
-      const single = harm?.[1] === null;
-      return {
-        ...inTexts(place),
-        value,
-        text: inWords(harm),
-        alpha: sign ? 1 : 0,
-        hatch: harm && !sign && !single ? 0.35 : 0,
-        hue: sign && abs(value) > 0.55 ? "#FFFFFF" : "#111111",
-        words: brief,
-      };
-    });
-    this.fill("cells", columnsOf(rows, columns));
+    this.fill("cells", columnsOf(cells, columns));
     const other = this.compared();
-    const marks = [{...inTexts(state), alpha: 1}];
-    if (other?.deficit === state.deficit) marks.push({...inTexts(other), alpha: 0.4});
-    const isInMap = ({onset, length}) =>
-      data.axes.onset.includes(onset) && data.axes.length.includes(length);
+    const marks = [{...axisLabels(state), alpha: 1}];
+    if (other?.deficit === state.deficit) marks.push({...axisLabels(other), alpha: 0.4});
+    const {axes} = content;
+    const isInMap = ({onset, length}) => axes.onset.includes(onset) && axes.length.includes(length);
     this.fill("mark", columnsOf(marks.filter(isInMap), ["onset", "length", "alpha"]));
   }
 
+  // A cell of the map: coloured by its harm, or hatched where that is level.
+  cell(place) {
+    const {harm, sign, brief} = this.endOf(place);
+    const value = (harm?.[0] ?? 0) / this.content.most; // of the colours, from -1 to 1
+    const hasInterval = harm && harm[1] !== null;
+    return {
+      ...axisLabels(place),
+      value,
+      text: inWords(harm),
+      alpha: sign ? 1 : 0,
+      hatch: hasInterval && !sign ? 0.35 : 0,
+      hue: sign && abs(value) > 0.55 ? "#FFFFFF" : "#111111", // legible on the colour
+      words: brief,
+    };
+  }
+
+  // Draw what Python says of the work, and the curves that it trains now.
   drawLive() {
     super.drawLive();
-    const {busy, live} = this;
-    const can = this.alive && !this.why;
+    const {busy, canTrain, live, state} = this;
     this.start.textContent = busy ? "Stop" : "Train";
-    this.todo.hidden = !can || busy;
+    this.todo.hidden = !canTrain || busy;
     if (!this.models) return;
-    const {onset, length} = this.state;
-    const curves = (can && live.curves?.[keyOf(this.state)]) || [];
+    const {onset, length} = state;
+    const curves = (canTrain && live.curves?.[keyOf(state)]) || []; // accuracies after each epoch
     // Clear epochs after each epoch: none passes during the deficit
     const clearEpochs = (i) => (i < onset ? i + 1 : max(onset, i + 1 - length));
     const xs = curves.map((curve) => curve.map((_, i) => clearEpochs(i)));
@@ -418,59 +471,77 @@ class Explorer extends Training {
   }
 }
 
-// A point in a link, such as #deficit=blur&onset=24&length=16: what is missing is as in `first`.
-// Mail programs and course pages write & as &amp; and = as %3D. Returns {place, unread}: no place
-// if the address names none, and the parts that were not understood.
-function readLink(hash, first, {deficits, recoveries, sliders}) {
-  let text = hash.slice(1);
-  for (let time = 0; time < 2; time++)
+// Links -------------------------------------------------------------------------------------------
+
+// What a link chooses, such as #deficit=blur&onset=24&length=16: {chosen, unread}. `chosen` is a place
+// and a recovery, with what is missing as in `first`, or undefined if the address names none; unread
+// are the parts that were not understood.
+function readLink(hash, first, content) {
+  const parts = [...new URLSearchParams(decodeLink(hash.slice(1)))];
+  const chosen = {};
+  const unread = [];
+  for (const [name, text] of parts) {
+    const field = fieldOf(name);
+    const value = readValue(field, text, content);
+    if (value !== undefined) chosen[field] = value;
+    else unread.push(text ? `${name}=${text}` : name);
+  }
+  const fields = ["deficit", ...SLIDERS];
+  const isLink = parts.some(([name]) => fields.includes(fieldOf(name)));
+  if (!isLink) return {unread: []}; // of another element, such as a heading
+  const {deficit, onset, length, recovery} = first;
+  return {chosen: {deficit, onset, length, recovery, ...chosen}, unread};
+}
+
+// Mail programs and course pages write & as &amp; and = as %3D, some of them twice.
+function decodeLink(text) {
+  for (let time = 0; time < 2; time++) {
     try {
       text = decodeURIComponent(text);
     } catch {
       break; // a sign of per cent that stands for itself
     }
-  const parts = [...new URLSearchParams(text.replaceAll("&amp;", "&"))];
-  const place = {};
-  const unread = [];
-  for (const [name, value] of parts) {
-    const field = name.trim().toLowerCase();
-    const words = value
-      .trim()
-      .replace(/[.,;)\]>]+$/, "")
-      .toLowerCase();
-    const look = deficits.find((look) =>
-      [look.name, look.label].some((x) => x.toLowerCase() === words),
-    );
-    const [low, high] = field === "recovery" ? [1, recoveries.at(-1)] : (sliders[field] ?? []);
-    if (field === "deficit" && look) place.deficit = look.name;
-    else if (/^\d+$/.test(words) && low <= +words && +words <= high) place[field] = +words;
-    else unread.push(value ? `${name}=${value}` : name);
   }
-  const known = ["deficit", ...SLIDERS];
-  const isLink = parts.some(([name]) => known.includes(name.trim().toLowerCase()));
-  if (!isLink) return {unread: []}; // of another element, such as a heading
-  const {deficit, onset, length, recovery} = first;
-  return {place: {deficit, onset, length, recovery, ...place}, unread};
+  return text.replaceAll("&amp;", "&");
 }
 
-// Rows of the large figure ------------------------------------------------------------------------
+const fieldOf = (name) => name.trim().toLowerCase();
 
-// A part of a curve in thousandths, as points in percent. `from` and `until` count its epochs, and
-// `shift` of these were not clear.
+// The value of a field in a link, of which a sentence around it may have left its last sign;
+// undefined if it is none.
+function readValue(field, text, {deficits, recoveries, sliders}) {
+  const words = fieldOf(text.trim().replace(/[.,;)\]>]+$/, ""));
+  if (field === "deficit") {
+    const isMeant = ({name, label}) => [name.toLowerCase(), label.toLowerCase()].includes(words);
+    return deficits.find(isMeant)?.name;
+  }
+  const [low, high] = field === "recovery" ? [1, recoveries.at(-1)] : (sliders[field] ?? []);
+  const number = /^\d+$/.test(words) ? +words : NaN;
+  return low <= number && number <= high ? number : undefined;
+}
+
+// Rows of the figures -----------------------------------------------------------------------------
+
+// A range of a curve is {from, until, shift}: epochs of training, of which the clear ones are drawn.
+// `shift` of them were not clear, so the point of epoch i, counted from 0, stands at i + 1 - shift.
+
+// That range of a curve in thousandths, as points in percent.
 function lineRows(curve, {from, until, shift}) {
-  const shown = curve.slice(from, until);
+  const part = curve.slice(from, until);
   return {
-    x: shown.map((_, i) => from + i + 1 - shift),
-    y: shown.map((thousandths) => thousandths / 10),
+    x: part.map((_, i) => from + i + 1 - shift),
+    y: part.map((thousandths) => thousandths / 10),
   };
 }
 
-// The same part of a band, if there is one, with its low and high ends, and in words. It begins at
-// the last clear epoch before the deficit, if there was one.
-function bandRows(band, {from, until, shift}, who, onset) {
+// The same of a band, {mean, half, seeds}, with its low and high ends, and in words that begin with
+// whose it is. It begins at the last clear epoch before the onset, if there was one.
+function bandRows(band, range, who, onset) {
   const rows = {x: [], mean: [], low: [], high: [], words: []};
-  const {mean = [], half = [], seeds = {}} = band ?? {};
-  const epochs = onset && mean.length ? [onset - 1] : [];
+  if (!band) return rows;
+  const {mean, half, seeds} = band;
+  const {from, until, shift} = range;
+  const epochs = onset ? [onset - 1] : [];
   for (let i = from; i < min(until, mean.length); i++) epochs.push(i);
   for (const i of epochs) {
     const [level, reach] = [mean[i] / 10, half[i] / 10];
@@ -491,19 +562,17 @@ function columnsOf(rows, names) {
   return Object.fromEntries(names.map((name) => [name, rows.map((row) => row[name])]));
 }
 
-const inTexts = ({onset, length}) => ({onset: `${onset}`, length: `${length}`});
+// Where a place is on the axes of the map, which are texts.
+const axisLabels = ({onset, length}) => ({onset: `${onset}`, length: `${length}`});
 
 const nearestOf = (values, wanted) =>
   values.reduce((a, b) => (abs(b - wanted) < abs(a - wanted) ? b : a));
 
-// A harm for a cell of the map; without a harm, a question mark.
+// A harm, [mean, half of its interval], for a cell of the map; without a harm, a question mark.
 function inWords(harm) {
   if (!harm) return "?";
-  const number = harm[0]
-    .toFixed(1)
-    .replace("-", "−")
-    .replace(/^−0\.0$/, "0.0");
-  return harm[1] === null ? `${number} (1)` : number;
+  const [mean, half] = harm;
+  return half === null ? `${oneDecimal(mean)} (1)` : oneDecimal(mean);
 }
 
 customElements.define("cplab-explorer", Explorer);

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from cplab.show import Figure
 
 MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
-SCRIPT = script("cplab-explorer", "screen", "explorer")
+SCRIPT = script("cplab-explorer", "unzip", "screen", "training", "line", "explorer")
 OFFERED = ("blur", "flip", "permute", "noise")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
@@ -488,7 +488,7 @@ def thumbnails(base: Run, deficits: tuple[str, ...]) -> dict[str, str]:
 
 def picture_link(images: np.ndarray) -> str:
     """A picture of images (N, H, W, C) as a link of a page."""
-    return f"data:image/png;base64,{base64.b64encode(png(images, 1)).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(png(images)).decode()}"
 
 
 def most_harm(points: Mapping[str, Description], shortest: float) -> float:

@@ -18,7 +18,7 @@ from cplab.results import Request
 from cplab.results.duration import format_duration, progress_in_words
 from cplab.results.requests import News
 
-SCRIPT = script("cplab-train", "screen", "train")
+SCRIPT = script("cplab-train", "screen", "training", "train")
 NOT_HERE = "Training needs PyTorch, which is missing here. All results can be seen."
 PAUSED = "stopped: Train goes on from the last checkpoint"
 APART = 1 / 30  # seconds between two messages to pages, of whatever work

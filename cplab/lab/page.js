@@ -1,13 +1,18 @@
-// What all elements of a page share. Each script of cplab.lab begins with this file; STYLES are that
-// script's style sheets, by name.
+// What all elements of a page share. link.py joins the scripts of an element into one, and writes
+// before them what they hold: STYLES, their style sheets by name, and for networks.js WASM. So a
+// name at the top of one file is known in all files that are joined with it; this one comes first.
+//
+// An output brings the HTML of its element, `<cplab-NAME>`, and this script, which acts on the page
+// once. Where Python is there, a hidden widget connects it with the element: its model, as ipywidgets
+// has it, is kept here by the name that the element's data-link says.
 
-// The models of hidden widgets that connect elements to Python, by name
-globalThis.cplabLinks ??= {};
+globalThis.cplabLinks ??= {}; // models by name; another script of the page may have begun it
 
 const broken = (reason) => `This part does not work in your browser (${reason}). Another one may.`;
 
-const make = (tag, traits = {}, ...parts) => {
-  const node = Object.assign(document.createElement(tag), traits);
+// Make an element of the page, with these properties and with these parts in it, elements or texts.
+const make = (tag, properties = {}, ...parts) => {
+  const node = Object.assign(document.createElement(tag), properties);
   node.append(...parts);
   return node;
 };
@@ -19,21 +24,23 @@ for (const [name, textContent] of Object.entries(STYLES)) {
   if (!document.getElementById(id)) document.head.append(make("style", {id, textContent}));
 }
 
-// An element that begins when what is inside has been read.
+// An element that improves the HTML in it. A subclass has begin(), which is called once when all of
+// that HTML has been read; and follow(model), if it calls `connect`.
 class Improved extends HTMLElement {
   connectedCallback() {
-    if (document.readyState === "loading")
-      return document.addEventListener("DOMContentLoaded", () => this.connectedCallback(), {
-        once: true,
-      });
-    if (this.begun) return;
-    this.begun = true;
+    if (document.readyState === "loading") {
+      const again = () => this.connectedCallback();
+      document.addEventListener("DOMContentLoaded", again, {once: true});
+      return;
+    }
+    if (this.hasBegun) return;
+    this.hasBegun = true;
     this.addEventListener("keydown", (event) => this.onKey(event));
-    this.attempt();
+    this.beginOrSay();
   }
 
   // Begin, or say why that is not possible.
-  async attempt() {
+  async beginOrSay() {
     try {
       await this.begin();
     } catch (error) {
@@ -59,7 +66,7 @@ class Improved extends HTMLElement {
       this.model = cplabLinks[this.dataset.link];
       this.follow(this.model);
     };
-    addEventListener("cplab-link", find);
+    addEventListener("cplab-link", find); // link.py sends it when there is another model
     find();
   }
 }
@@ -74,4 +81,5 @@ class Wide extends HTMLElement {
   }
 }
 
+// Another element's script may have brought it.
 if (!customElements.get("cplab-wide")) customElements.define("cplab-wide", Wide);

@@ -4,7 +4,8 @@
 //
 //   page.js          elements that improve HTML, such as `make` and `Improved`
 //   unzip.js         bytes from text
-//   screen.js        what both screens share, such as `say`, `within` and the line of time
+//   screen.js        what all screens share, such as `say`
+//   line.js          the line of time, as the explorer has it, too, and `within`
 //   networks.js      trains
 //   tiny_cohort.js   what one press trains; the shapes of windows, pairs and lives
 //   tiny_numbers.js  the harm

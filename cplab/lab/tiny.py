@@ -46,7 +46,10 @@ PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "pictures", "dig
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(
-    "cplab-nursery", "unzip", "screen", "networks", *(f"tiny_{part}" for part in PARTS), "tiny"
+    "cplab-nursery",
+    *("unzip", "screen", "line", "networks"),
+    *(f"tiny_{part}" for part in PARTS),
+    "tiny",
 )
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 LATEST = 300  # the epoch by which every deficit has ended

@@ -1,5 +1,5 @@
 // The line of life on the first screen, a bar above the figure: a lane for each window, with a grip
-// for its onset and one for its length. From screen.js come PARTS, the parts of a line before,
+// for its onset and one for its length. From line.js come PARTS, the parts of a line before,
 // during and after the window, STEPS of arrow keys, `within`, and `dragAlong`; `make` is in page.js.
 
 const STRIDE = 5; // epochs by which grips move

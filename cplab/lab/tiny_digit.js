@@ -1,5 +1,5 @@
 // A digit that is drawn by hand on the first screen, and what networks take it for. ARROWS is in
-// tiny_mask.js, `within` in screen.js, `make` in page.js, `mean` in tiny_numbers.js.
+// tiny_mask.js, `within` in line.js, `make` in page.js, `mean` in tiny_numbers.js.
 
 // Pixels of the sheet
 const SHEET = 132; // its side, as in tiny.html

@@ -1,14 +1,7 @@
 // What the first screen computes from pairs of networks, which tiny_cohort.js describes: their harm,
-// and the images that only deprived ones get wrong.
+// and the images that only deprived ones get wrong. `oneDecimal` is in screen.js.
 
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
-
-// A number with one decimal, and a true minus sign unless it is 0.
-const oneDecimal = (value) =>
-  value
-    .toFixed(1)
-    .replace("-", "−")
-    .replace(/^−0\.0$/, "0.0");
 
 // The mean of the last five epochs, in percent of test images right.
 function finalAccuracy({tests}) {

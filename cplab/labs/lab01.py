@@ -254,7 +254,7 @@ def images_lean(profile: Profile, deficit: str) -> float:
 
 
 @styled
-def fan(kind: str, run: Run) -> Figure:
+def fan(deficit: str, run: Run) -> Figure:
     """Draw a line for each filter of a run's networks, along the stripes that it answers to best;
     the longer the line, the more selective the filter."""
     networks = quantities.each_seed(filters, run)  # (seeds, filters, colours, 3, 3)
@@ -262,13 +262,13 @@ def fan(kind: str, run: Run) -> Figure:
     tilt = np.angle(stripes) / 2  # from the vertical, to the right
     selectivity = np.abs(stripes)
     end = selectivity * np.exp(1j * (np.pi / 2 - tilt))  # of each line, as x + iy
-    title = show.label(kind)
+    title = show.label(deficit)
     if not len(stripes):
         title += f": {NOT_TRAINED}"
     fig = show.figure(title, width=235, height=265)
     fig.lacking = lacking_in(networks)
     ends = np.array([-end, end])  # (2, all filters)
-    fig.ax.plot(ends.real, ends.imag, color=show.colour(kind), linewidth=1.3, alpha=0.7)
+    fig.ax.plot(ends.real, ends.imag, color=show.colour(deficit), linewidth=1.3, alpha=0.7)
     turn = np.linspace(0, 2 * np.pi, 100)
     fig.ax.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.8)
     fig.ax.set_aspect("equal")

@@ -33,7 +33,7 @@ class HarmlessWindow(NamedTuple):
     high: float
 
 
-def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
+def until(deficit: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
     """A run with a deficit from birth until `end` and a recovery of 160, both in the paper's
     epochs; one of our epochs stands for `pace` of these.
 
@@ -41,7 +41,7 @@ def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields:
     14
     """
     fields = {"schedule": "paper", "pace": pace, "profile": profile, **fields}
-    return Run(kind, 0, end // pace, 160 // pace, **fields)
+    return Run(deficit, 0, end // pace, 160 // pace, **fields)
 
 
 def both_controls(run: Run) -> dict[str, Estimate]:

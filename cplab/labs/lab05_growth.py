@@ -259,16 +259,16 @@ def search(
     check_search(dataset, gamma, n, start, mixed)
     changes = draw_changes(gamma, n, start, rounding, output, min(keep), seed)
     layers = changes.shape[1]  # that grow and drop synapses
-    place = devices.pick(device)
+    torch_device = devices.pick(device)
     search_seed = mix_seeds("search", seed)
     random = np.random.default_rng(search_seed)
 
     born = draw_newborn(start, layers, random)
-    net = nets.build_net(born, search_seed, optimizer, nets.EVERY_PIXEL, place)
+    net = nets.build_net(born, search_seed, optimizer, nets.EVERY_PIXEL, torch_device)
     digits = nets.search_images(dataset, mixed, seed)
-    digits = nets.to_training_dtype(digits, nets.EVERY_PIXEL, place)
-    test = nets.to_training_dtype(nets.flat_images(dataset)["test"], nets.EVERY_PIXEL, place)
-    batches = nets.batch_indices(len(digits.y), search_seed, place, stop)
+    digits = nets.to_training_dtype(digits, nets.EVERY_PIXEL, torch_device)
+    test = nets.to_training_dtype(nets.flat_images(dataset)["test"], nets.EVERY_PIXEL, torch_device)
+    batches = nets.batch_indices(len(digits.y), search_seed, torch_device, stop)
 
     counts = [int(layer.sum()) for layer in born]  # synapses alive, by layer
     size = sum(layer.size for layer in born[:layers])

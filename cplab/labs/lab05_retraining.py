@@ -130,7 +130,7 @@ def retrain(
     from cplab.labs import lab05_nets as nets
 
     dataset = dataset or search.dataset
-    place = devices.pick(device)
+    torch_device = devices.pick(device)
     alive = dense()
     if kind != "dense":
         left = left_by_search(search, density, device)
@@ -140,12 +140,12 @@ def retrain(
     images = nets.flat_images(dataset)
     ink = nets.inked_pixels(dataset, ("train", "test"))  # others can change no output
     pixels = torch.as_tensor(np.flatnonzero(ink & alive[0].any(0)))
-    train = nets.to_training_dtype(images["train"], pixels, place)
-    test = nets.to_training_dtype(images["test"], pixels, place)
+    train = nets.to_training_dtype(images["train"], pixels, torch_device)
+    test = nets.to_training_dtype(images["test"], pixels, torch_device)
 
     seed = mix_seeds("retrain", search.seed)
-    net = nets.build_net(alive, seed, optimizer, pixels, place)
-    batches = islice(nets.batch_indices(len(train.y), seed, place, stop), steps)
+    net = nets.build_net(alive, seed, optimizer, pixels, torch_device)
+    batches = islice(nets.batch_indices(len(train.y), seed, torch_device, stop), steps)
     interval = math.ceil(steps / 20)  # steps between two tests
     curve = {}  # test accuracy by step
     for step, index in enumerate(batches, start=1):

@@ -35,8 +35,10 @@ def accuracy_at_moment(spec: Experiment, moment: int | str) -> float:
     50.4 ± 1.3
     """
     values = result(spec).values
-    place = kernel_rows(values)[moment] if spec.address == prune_kernels.address else moment
-    return 100 * values["accuracy"][place]
+    accuracies = values["accuracy"]
+    if spec.address == prune_kernels.address:  # a list, by row
+        return 100 * accuracies[kernel_rows(values)[moment]]
+    return 100 * accuracies[moment]
 
 
 # Kernels ------------------------------------------------------------------------------------------

@@ -53,15 +53,15 @@ def linear_path(
     check_length(length)
     from cplab import devices
 
-    place = devices.pick(device)
+    torch_device = devices.pick(device)
     deprived = Run(deficit, onset, length, profile=profile, seed=seed)
     first = train_network(deprived, device, stop)
     last = train_network(deprived.equal_training(), device, stop)  # the same order, crops and flips
-    images = deprived.task.images(place)
+    images = deprived.task.images(torch_device)
     losses: list[float] = []
     accuracies: list[float] = []
     for part in torch.linspace(0, 1, points, dtype=torch.float32).tolist():
-        with torch.no_grad(), devices.autocast(place, deprived.arithmetic):
+        with torch.no_grad(), devices.autocast(torch_device, deprived.arithmetic):
             loss, accuracy = test_on_images(mix_networks(first, last, part, images), images)
         losses.append(loss)
         accuracies.append(accuracy)
@@ -77,8 +77,8 @@ def train_network(run: Run, device: str, stop: Stop) -> nn.Module:
     [stretch] = train([run], run.epochs, device=device, stop=stop)
     if isinstance(stretch, Failed):
         raise stretch
-    place = devices.pick(device)
-    state = checkpoints.loads(stretch.content, run.task, place, stretch.provenance)
+    torch_device = devices.pick(device)
+    state = checkpoints.loads(stretch.content, run.task, torch_device, stretch.provenance)
     assert state is not None, "training has just written this checkpoint"
     return state.net
 

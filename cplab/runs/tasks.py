@@ -68,18 +68,18 @@ class TrainState:
 
 
 @cache
-def uncompiled(kind: type[torch.optim.Optimizer]) -> Any:
+def uncompiled(optimizer_class: type[torch.optim.Optimizer]) -> Any:
     """A class like one of torch's optimisers, with the same arguments, but without the hooks of
     torch's compiler, which takes longer to load than twenty small networks take to train."""
     methods = {}
     for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
-        methods[name] = unwrap(getattr(kind, name))
-    methods["step"] = torch.no_grad()(unwrap(kind.step))
-    return type(kind.__name__, (kind,), methods)
+        methods[name] = unwrap(getattr(optimizer_class, name))
+    methods["step"] = torch.no_grad()(unwrap(optimizer_class.step))
+    return type(optimizer_class.__name__, (optimizer_class,), methods)
 
 
 def make_optimizer(
-    net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
+    net: nn.Module, name: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
     """Make torch's SGD or Adam for a network. Adam takes no momentum.
 
@@ -92,7 +92,7 @@ def make_optimizer(
     [0.1]
     """
     weights = net.parameters()
-    if kind == "adam":
+    if name == "adam":
         adam = uncompiled(torch.optim.Adam)
         return adam(weights, weight_decay=weight_decay, fused=True)
     sgd = uncompiled(torch.optim.SGD)

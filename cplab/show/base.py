@@ -325,13 +325,6 @@ def wrap(text: str, pixels: float, size: float) -> str:
     return "\n".join(textwrap.wrap(kept, letters))
 
 
-def whole_numbers(axis: Axis) -> None:
-    """Mark only whole numbers on an axis that counts something."""
-    locator = axis.get_major_locator()
-    if isinstance(locator, MaxNLocator):  # and not of logarithms
-        locator.set_params(integer=True)
-
-
 def in_percent(axis: Axis) -> None:
     """Label an axis of fractions in percent."""
     axis.set_major_formatter(lambda value, place: f"{100 * value:.4g} %".replace("-", "−"))
@@ -490,16 +483,16 @@ def save(thing: object, path: str | Path, width: int = 1920) -> Path:
     figs = figures_in(thing)
     if not figs:
         raise CplabError(f"{quote(thing)} does not hold a figure: give one of show's")
-    kind = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
+    ending = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
     width = whole("width", width, 100, 20_000)
-    if kind == ".png":
+    if ending == ".png":
         joined_picture(figs, width).save(path, "png")
     elif isinstance(figs, Figure):
-        date = "Date" if kind == ".svg" else "CreationDate"
+        date = "Date" if ending == ".svg" else "CreationDate"
         # equal figures have equal files
-        figs.savefig(path, format=kind.removeprefix("."), metadata={date: None})
+        figs.savefig(path, format=ending.removeprefix("."), metadata={date: None})
     else:
-        raise CplabError(f"several figures do not fit into a {kind} file: give one")
+        raise CplabError(f"several figures do not fit into a {ending} file: give one")
     return path
 
 

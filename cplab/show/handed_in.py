@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from pydantic import TypeAdapter
 
 from cplab.errors import CplabError, whole
-from cplab.show.base import Figure, figure, styled, whole_numbers
+from cplab.show.base import Figure, figure, styled
 from cplab.styles import LIVE
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def draw_choices(ax: Axes, answers: Sequence[FirstAnswer]) -> None:
     ax.set_xlabel("students")
     ax.set_xlim(0, None)
     ax.set_ylim(max(len(labels), ROWS) - 0.5, -0.5)
-    whole_numbers(ax.xaxis)
+    ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
 

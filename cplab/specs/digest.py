@@ -84,10 +84,10 @@ def is_own(value: Any) -> bool:
 
 def is_offered(value: Any) -> bool:
     """Whether a library offers a function or class under its name."""
-    place = sys.modules.get(str(getattr(value, "__module__", None)))
+    found = sys.modules.get(str(getattr(value, "__module__", None)))
     for name in str(getattr(value, "__qualname__", "")).split("."):
-        place = getattr(place, name, None)
-    return place is value and not is_own(value)
+        found = getattr(found, name, None)
+    return found is value and not is_own(value)
 
 
 # Code ---------------------------------------------------------------------------------------------

@@ -2,10 +2,8 @@
 them."""
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, TypeVar
 
 from cplab.tracebacks import own_lines
@@ -70,12 +68,6 @@ def with_message(error: CplabError, error_class: type[Error], message: str) -> E
     other = error_class(message)
     other.student_lines = error.student_lines
     return other
-
-
-@cache
-def warn_once(message: str) -> None:
-    """Give a warning the first time only: every epoch may have the same reason for it."""
-    warnings.warn(message, stacklevel=3)  # at the line that called the function that warns
 
 
 # Values -------------------------------------------------------------------------------------------

@@ -40,10 +40,10 @@ CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cpla
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 # Look-ups that depend on their arguments alone, on this machine, or on what is shipped or installed
 # may outlive a test.
-PURE = {"practice", "drawn", "computed", "masks", "permutation", "noise_patterns", "upright"}
-PURE |= {"digits", "packed_bokeh", "script", "uncompiled", "with_seed", "commit"}
+PURE = {"practice", "drawn", "compute", "masks", "permutation", "noise_patterns", "upright"}
+PURE |= {"digits", "packed_bokeh", "thumbnails", "script", "uncompiled", "with_seed", "commit"}
 PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places"}
-PURE |= {"read_cached", "usual_columns", "as_path", "installed_modules"}
+PURE |= {"read_cached", "usual_columns", "as_path"}
 
 
 def pytest_configure(config):
@@ -60,15 +60,19 @@ LONGEST = [
     "plays_without_torch",
     "jupyterlab",
     "pages",
+    "workers",
+    "engine",
     "executors",
     "teach",
-    "engine",
-    "readme",
-    "reproduction",
-    "networks",
     "cli",
-    "golden",
+    "nursery_own",
+    "reproduction",
+    "readme",
     "figures",
+    "own",
+    "explore",
+    "golden",
+    "lacking",
     "training",
 ]
 

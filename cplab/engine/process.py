@@ -23,9 +23,6 @@ from cplab.specs.digest import forget_own_modules
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
-# Warnings that Python shows only to those who ask for them
-UNSEEN = DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning
-
 # Of this process
 _stopped = set[int]()  # numbers of jobs that are to end
 _news: "Queue"  # what it tells: (number of a job, what is told)
@@ -148,8 +145,5 @@ def heard(tell: Tell) -> Iterator[None]:
         tell([News(warning=str(message))])
 
     with warnings.catch_warnings(), redirect_stdout(Printed(tell)):
-        warnings.simplefilter("default")
-        for kind in UNSEEN:
-            warnings.simplefilter("ignore", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield

@@ -1,10 +1,10 @@
 """A run while it is trained: what it begins with, how it continues, and what it hands on."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class Training:
     # Of this network and those of the seeds beside it. They are kept from one epoch to the next by
     # the first of these trainings alone
     passes: Passes | None = None
-    unsteady: str = ""  # the own function that answered the same batch in two ways
+    is_steady: bool = True  # whether a student's own functions answer a batch in one way
 
     @property
     def parts_done(self) -> int:
@@ -122,8 +122,8 @@ class Training:
             "lr": step.lr,
             "train_loss": loss,
         }
-        if self.unsteady:
-            row["unsteady"] = self.unsteady
+        if not self.is_steady:
+            row["unsteady"] = True
         for name, value in test.items():
             row[name] = float(value)
         return row
@@ -216,11 +216,7 @@ def begin(
     if not state.rows:
         try_events(training)
         try_on_newborn(measures, run, state.net, images)
-        training.unsteady = (
-            try_own_deficits(run, task, images)
-            or try_own_network(training)
-            or try_own_treatments(training)
-        )
+        training.is_steady = try_own(training)
     return training
 
 
@@ -238,94 +234,79 @@ def try_events(training: Training) -> None:
                 raise Failed(str(error)) from None
 
 
-def try_own_deficits(run: Run, task: Classification, images: Images) -> str:
-    """Apply each of a student's own deficits in a run to the first batch that it will get, twice,
-    before anything is trained.
+def try_own(training: Training) -> bool:
+    """Try each of a student's own functions in a run on a first batch, twice, before anything is
+    trained.
 
-    Returns: the name of one that answers in two ways; "" if none does. Raises: Failed.
+    Returns: whether each answers in one way. Raises: Failed.
     """
-    epoch = 0
+    are_steady = True
+    for work in own_trials(training):
+        try:
+            first, second = work(), work()
+        except CplabError as error:
+            line = f"{error} (tried first: nothing is trained)"
+            raise with_message(error, Failed, line) from error.__cause__
+        are_steady = are_steady and all(map(torch.equal, first, second))
+    return are_steady
+
+
+def own_trials(training: Training) -> Iterator[Callable[[], Sequence[Tensor]]]:
+    """Yield what tries each of a student's own functions in a run, each once: its network, deficits
+    and treatments."""
+    run = training.run
+    if models.MODELS[run.family].own:
+        yield partial(first_logits, training)
     tried = set()
-    unsteady = ""
+    epoch = 0
     for part in run.timeline:
-        if not isinstance(part, Step):
-            continue
-        deficit = part.deficit
-        if deficit.is_own and deficit.name not in tried:
-            tried.add(deficit.name)
-            index, x = next(iter(task.batches(epoch, part, images)))
-            batch = task.describe_batch(index, epoch, images)
-            try:
-                first, second = [deficit(x, images.train_y[index], batch) for _ in range(2)]
-            except CplabError as error:
-                line = f"{error} (tried first: nothing is trained)"
-                raise with_message(error, Failed, line) from error.__cause__
-            if not all(map(torch.equal, first, second)):
-                unsteady = unsteady or deficit.name
-        epoch += 1
-    return unsteady
+        if isinstance(part, Event):
+            treatment = part.args[0] if part.function is own_event else ""
+        else:
+            deficit = part.deficit
+            if deficit.is_own and deficit.name not in tried:
+                tried.add(deficit.name)
+                yield partial(first_seen, training, part, epoch)
+            treatment = part.own
+            epoch += 1
+        if treatment and treatment not in tried:
+            tried.add(treatment)
+            yield partial(first_weights, training, treatment)
 
 
-def try_own_network(training: Training) -> str:
-    """Build a student's own network twice and show both a few images of the first batch.
-
-    Returns: its name if they answer in two ways; "" if they do not.
-    """
-    family = training.run.family
-    if not models.MODELS[family].own:
-        return ""
+def first_logits(training: Training) -> Sequence[Tensor]:
+    """The logits of a newborn network for a few images."""
     images = training.images
     x = training.task.views(images.normal(images.train_x[:FEW]))
-    answers = []
-    for _ in range(2):
-        net = training.task.birth(x.device).net
-        with torch.no_grad(), training.draws(0):
-            answers.append(net.train()(x))
-    return "" if torch.equal(*answers) else family
+    net = training.task.birth(x.device).net
+    with torch.no_grad(), training.draws(0):
+        return [net.train()(x)]
 
 
-def try_own_treatments(training: Training) -> str:
-    """Apply each of a student's own treatments in a run to two newborn networks, in a step on a few
-    images.
+def first_seen(training: Training, step: Step, epoch: int) -> Sequence[Tensor]:
+    """The first batch of an epoch as a deficit changes it: images and labels."""
+    task = training.task
+    images = training.images
+    index, x = next(iter(task.batches(epoch, step, images)))
+    return step.deficit(x, images.train_y[index], task.describe_batch(index, epoch, images))
 
-    Returns: the name of one that treats them in two ways; "" if none does. Raises: Failed.
-    """
+
+def first_weights(training: Training, name: str) -> Sequence[Tensor]:
+    """The weights of a newborn network after a step on a few images, in which a student's own
+    treatment acts."""
     run = training.run
     task = training.task
     images = training.images
+    treatment = own_treatment(name)
     x = task.views(images.normal(images.train_x[:FEW]))
-    y = images.train_y[:FEW]
-    unsteady = ""
-    for name in own_treatments_in(run):
-        treatment = own_treatment(name)
-        weights = []
-        for _ in range(2):
-            state = task.birth(x.device)
-            set_rates(state.optimizer, run.lr(0), decay=1)
-            with training.draws(0):
-                loss = task.loss(state.net.train()(x), y)
-            loss.backward()
-            try:
-                treatment.use(state, run.seed, 0, loss if treatment.lasts else None)
-            except CplabError as error:
-                line = f"{error} (tried first: nothing is trained)"
-                raise with_message(error, Failed, line) from error.__cause__
-            state.optimizer.step()
-            weights.append([*state.net.state_dict().values()])
-        if not all(map(torch.equal, *weights)):
-            unsteady = unsteady or name
-    return unsteady
-
-
-def own_treatments_in(run: Run) -> list[str]:
-    """The names of a student's own treatments in a run, each once."""
-    names: dict[str, None] = {}
-    for part in run.timeline:
-        if isinstance(part, Step) and part.own:
-            names[part.own] = None
-        elif isinstance(part, Event) and part.function is own_event:
-            names[part.args[0]] = None
-    return [*names]
+    state = task.birth(x.device)
+    set_rates(state.optimizer, run.lr(0), decay=1)
+    with training.draws(0):
+        loss = task.loss(state.net.train()(x), images.train_y[:FEW])
+    loss.backward()
+    treatment.use(state, run.seed, 0, loss if treatment.lasts else None)
+    state.optimizer.step()
+    return [*state.net.state_dict().values()]
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

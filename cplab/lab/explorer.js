@@ -20,6 +20,10 @@ const STAYS = {onset: "length", length: "onset"}; // what a grip leaves where it
 const GESTURE = 1000; // milliseconds in which moves belong together
 const SAVED = 120; // milliseconds after a choice until Python is told
 const NEAR = 3; // points that are offered where there is no result
+const LETTER = 8; // pixels of a letter in the large figure, about
+const AXIS = 60; // pixels left of that figure's epochs
+const GAP = 2; // epochs between the end of a curve and its words
+const NAMED = 0.26; // of the grey line's epochs, above which its name stands
 
 const {abs, max, min} = Math;
 const keyOf = ({deficit, onset, length}) => `${deficit},${onset},${length}`;
@@ -273,7 +277,8 @@ class Explorer extends Training {
     drawStrip(this.before, content.clear);
     drawStrip(this.during, look.picture);
     drawStrip(this.after, content.clear);
-    this.code.textContent = content.call // the numbers stand for those that are chosen
+    // In the line of Python, placeholders stand for what is chosen.
+    this.code.textContent = content.call
       .replace("'deficit'", `'${deficit}'`)
       .replace("1111", onset)
       .replace("2222", length)
@@ -288,7 +293,7 @@ class Explorer extends Training {
       say(this.head, end.head);
       say(this.small, end.small);
     } else {
-      say(this.head, this.isTrained() ? content.training : content.untrained);
+      say(this.head, this.isInTraining() ? content.training : content.untrained);
       this.offer();
     }
     const other = this.compared();
@@ -298,7 +303,7 @@ class Explorer extends Training {
   }
 
   // Whether Python trains the chosen point now.
-  isTrained() {
+  isInTraining() {
     const {points = []} = this.live; // [deficit, onset, length] each
     return this.busy && points.some((point) => String(point) === keyOf(this.state));
   }
@@ -344,8 +349,8 @@ class Explorer extends Training {
     }
   }
 
-  // Draw the curve of a place, if there is one with a result. Returns where its harm is written, and
-  // how, if it has one.
+  // Draw the curve of a place, if there is one with a result. name: "own" of the chosen place, or
+  // "other". Returns where its harm stands, if it has one: {x, level, low, high, text, weight}.
   drawPoint(name, place) {
     const end = place && this.endOf(place);
     if (!end) {
@@ -383,10 +388,11 @@ class Explorer extends Training {
   // The words of a harm: right of the end of its line, or up to the edge if there is no room.
   tag({x, low, high, text, weight}, isAbove) {
     const {start, end} = this.models.life.x_range;
-    const epochsOfPixel = (end - start) / (this.life.clientWidth - 60);
-    const isBeside = x + 2 + 8 * text.length * epochsOfPixel < end;
+    const epochsOfPixel = (end - start) / (this.life.clientWidth - AXIS);
+    const width = LETTER * text.length * epochsOfPixel;
+    const isBeside = x + GAP + width < end;
     return {
-      x: isBeside ? x + 2 : end,
+      x: isBeside ? x + GAP : end,
       y: isAbove ? high : low,
       text,
       align: isBeside ? "left" : "right",
@@ -396,10 +402,10 @@ class Explorer extends Training {
     };
   }
 
-  // The name of the grey line, above its rise.
+  // The name of the grey line, above its rise: as high as the line is where the name ends.
   greyName() {
     const {grey, longest} = this.content;
-    const last = min(Math.round(0.26 * longest), grey.mean.length) - 1; // below the words: no longer
+    const last = min(Math.round(NAMED * longest), grey.mean.length) - 1;
     return {
       x: 0,
       y: (grey.mean[last] + grey.half[last]) / 10,
@@ -441,6 +447,7 @@ class Explorer extends Training {
     };
   }
 
+  // Draw what Python says of the work, and the curves that it trains now.
   drawLive() {
     super.drawLive();
     const {busy, canTrain, live, state} = this;

@@ -86,7 +86,6 @@ class Setting:
                 self.trained.add(place)
         self.offered = {base.recovery}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
-        self._runs = dict[Point, Run]()
         # A long run contains the shorter ones of its point and seed: only the longest is added
         longest_first = sorted(
             self.trained, key=lambda place: (-place.epochs, -place.onset, place.seed)
@@ -106,12 +105,6 @@ class Setting:
             recovery=recovery,
             seed=self.base.seed if seed is None else seed,
         )
-
-    def any_run(self, point: Point) -> Run:
-        """A run of a point, of any recovery."""
-        if point not in self._runs:
-            self._runs[point] = self.run_at(point, self.base.recovery)
-        return self._runs[point]
 
     def add(self, run: Run) -> None:
         """Add the result of a run, if there is one."""
@@ -165,9 +158,8 @@ class Setting:
     def level(self, point: Point, recovery: int) -> Estimate:
         """The final accuracy, in percent: the mean of the last five epochs."""
         results = self.results(point, recovery)
-        return quantities.accuracy_until(
-            self.any_run(point), results, point.end + recovery, recovery
-        )
+        run = self.run_at(point, recovery)
+        return quantities.accuracy_until(run, results, point.end + recovery, recovery)
 
     def harm(self, point: Point, recovery: int) -> Estimate:
         """Points that the deficit costs beyond lost time, as `quantities.harm` has it: from runs of
@@ -183,7 +175,8 @@ class Setting:
         if own and own_clear:
             results = {seed: stored for seed, stored in results.items() if seed in own}
             clear = {seed: stored for seed, stored in clear.items() if seed in own_clear}
-        return quantities.harm_from_results(self.any_run(point), recovery, results, clear)
+        run = self.run_at(point, recovery)
+        return quantities.harm_from_results(run, recovery, results, clear)
 
     def clear_epochs_to(self, onset: int, recovery: int, harm: float) -> float | None:
         """The number of clear epochs after which the mean grey curve first reaches the level at

@@ -338,14 +338,16 @@ function engine() {
     };
   }
 
-  // A network of a family as it grows up under a window, or as the twin, from the age of another one:
-  // {family, window, age, network, order}, until which age it grows, and at which ages it is tested
-  // and looked at. A twin ends once for each window.
+  // A network of a family as it grows up under a window, or as the twin; it goes on from what another
+  // one has become, {network, order, age}. It has {family, window, age, network, order}, the last age
+  // to which it grows, and functions of an age: whether it is tested then, looked at, or ends. A twin
+  // has no window: it begins and ends once for each window of the plan.
   function makeLife(family, window, {network, order, age = 0}) {
     const {windows, recovery, every, look} = family.plan;
     const parts =
       window === TWIN ? windows.map(({onset}) => ({onset, length: 0})) : [windows[window]];
     const ends = parts.map(({onset, length}) => onset + length + recovery);
+    // ages at which what they see changes
     const turns = parts.flatMap(({onset, length}) => [onset, onset + length]);
     const isFinal = (age) => ends.some((end) => age <= end && age > end - FINAL_EPOCHS);
     const isTurn = (age) => turns.includes(age);
@@ -363,7 +365,8 @@ function engine() {
     };
   }
 
-  // The epoch of the screen at which a life stands. A twin waits while the windows last.
+  // The epoch of the screen at which a life stands. A twin waits while a window lasts: of two, as long
+  // as the shorter one, so that it is never behind those that it is compared with.
   function epochOf({window, age, family: {plan}}) {
     if (window !== TWIN) return age;
     const lastOnset = Math.max(...plan.windows.map(({onset}) => onset));
@@ -457,6 +460,8 @@ function engine() {
   }
 
   // Train, and tell each test. After each slice of time, in milliseconds, others have their turn.
+  // Arguments: digits, plans; bytes, of networks.wasm; gate, see `makeGate`; slice; tell, is called
+  // with a test.
   async function trainInSlices({digits, plans, bytes}, gate, slice, tell) {
     const arithmetic = await loadArithmetic(bytes);
     let until = performance.now() + slice;
@@ -487,9 +492,10 @@ function engine() {
 }
 
 // The digits of a page, from gzip in base64: two pixels a byte, in 16 greys, then a label a byte.
+// Arguments: packed; train, test, how many there are of each; average, deviation, of their pixels.
 async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
-  const values = await unzip(packed);
-  const half = ((train + test) * PIXELS) / 2;
+  const bytes = await unzip(packed);
+  const labels = bytes.subarray(((train + test) * PIXELS) / 2);
   const normalised = Float32Array.from(
     {length: 16},
     (_, grey) => (grey / 15 - average) / deviation,
@@ -497,17 +503,17 @@ async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
   const part = (first, count) => {
     const images = new Float32Array(count * PIXELS);
     for (let i = 0; i < images.length; i += 2) {
-      const pair = values[(first * PIXELS + i) / 2];
+      const pair = bytes[(first * PIXELS + i) / 2];
       images[i] = normalised[pair >> 4];
       images[i + 1] = normalised[pair & 15];
     }
-    return {images, labels: values.slice(half + first, half + first + count)};
+    return {images, labels: labels.slice(first, first + count)};
   };
   return {train: part(0, train), test: part(train, test)};
 }
 
-// What a student's own deficit makes of digits: for each digit and epoch a byte for each pixel, and
-// a label.
+// A student's own deficit, with what it makes of digits: for each digit and epoch a byte for each
+// pixel, and then the labels, a byte each.
 async function unpackOwn(own, {PIXELS}) {
   const unpacked = async ({epochs, packed}) => {
     const bytes = await unzip(packed);

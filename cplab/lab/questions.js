@@ -73,6 +73,7 @@ const storage = {
 //   furnish(list)     puts its controls, made from the list, into `this.controls`; they call `answer`
 //   missing()         a sentence on what is still to be answered, or ""
 //   remark(index)     what stands behind a paragraph of the verdict, once it is open
+//   update()          to which it may add: it is called after every change
 class Exercise extends Improved {
   begin() {
     this.classList.add("cplab-ready");

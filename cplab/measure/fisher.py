@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import devices
-from cplab.errors import CplabError, Diverged, explain, whole
+from cplab.errors import CplabError, Diverged, explain
 from cplab.models.layers import Pointwise
 
 __all__ = ["diagonal", "information", "jacobian", "log_determinant", "sharpness", "trace"]
@@ -142,7 +142,6 @@ def information(
     *,
     draws: int = 50,
     batch: int = 100,
-    seed: int = 0,
 ) -> tuple[ByLayer, dict[str, Tensor]]:
     """Information in the weights, by the noise they can bear (Materials and Methods, figure 5).
 
@@ -159,7 +158,6 @@ def information(
             if None (the paper does not state its value).
         draws: how many of w there are.
         batch: the number of images of x for each draw.
-        seed: decides what is drawn.
 
     Returns: the trace of E F(w), with standard errors over draws, and the variance of each weight's
         noise, by layer.
@@ -169,8 +167,6 @@ def information(
     >>> list(trace.layers), variances["0"].shape
     (['0', '2'], torch.Size([4, 2]))
     """
-    draws = whole("draws", draws, least=2)
-    batch = whole("batch", batch, least=1)
     noisy = copy.deepcopy(net)
     layers = counted_layers(noisy, x)
     weights = {name: layer.weight.detach().clone() for name, layer in layers.items()}
@@ -178,7 +174,7 @@ def information(
         beta = 0.05 / sum(weight.numel() for weight in weights.values())
     if not 0 < beta < math.inf:
         raise CplabError(f"beta {beta!r} is not allowed: give a number above 0")
-    generator = torch.Generator().manual_seed(whole("seed", seed))
+    generator = torch.Generator().manual_seed(0)
     # One variance for each layer at first: some weights may have no gradient on a few images
     mean = {}  # of F's diagonals so far, by layer
     for name, values in draw_diagonal(noisy, x, batch, generator).items():

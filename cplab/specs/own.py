@@ -9,13 +9,14 @@ is another. What was registered stays what it was: training and pictures use a c
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from cplab.errors import one_of, warn_once, whole
+from cplab.errors import one_of, whole
 from cplab.specs.digest import Definition, Reading, received
 
 FIXED = {"name", "apply", "own", "view", "parts"}  # fields that no decorator sets
@@ -114,10 +115,11 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
     if entry is None:
         own = reading.definition()
         if reading.unknown:
-            warn_once(
+            warnings.warn(
                 f"{short_name} reads {', '.join(reading.unknown)}, which no key can hold: its "
                 "results belong to this session. To keep them give version=1 in its decorator, and "
-                "another number whenever that changes"
+                "another number whenever that changes",
+                stacklevel=2,
             )
         values = {"label": short_name.replace("_", " "), **kind.next_style()}
         entry = kind(name, received(own) if own.content else thing, own=own, **values)

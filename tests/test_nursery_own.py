@@ -183,10 +183,12 @@ RECOVERY = 10
 
 def test_the_harm_on_the_screen_is_that_of_a_sweep_within_the_intervals(open_screen):
     """Of other seeds and digits of the same kind."""
-    nursery = tiny.Nursery(networks=NETWORKS, deficit=dancing, length=LENGTH)
-    nursery.content["knobs"]["recovery"] = RECOVERY
-    page = open_screen(nursery.content)
+    content = deepcopy(content_of(dancing)) | {"networks": NETWORKS}
+    content["windows"] = [content["windows"][0] | {"length": LENGTH}]
+    content["knobs"]["recovery"] = RECOVERY
+    page = open_screen(content)
     train(page)
+    nursery = tiny.Nursery()
     grown = page.evaluate(TOLD)
     tell_python(nursery.link, {"grown": grown, "headline": ended(page)})
     run = Run(dancing, length=LENGTH, recovery=RECOVERY, profile="tiny")

@@ -125,17 +125,6 @@ def nothing_half_done(folder):
     return not [*folder.rglob("*partial*"), *folder.rglob("*.npz")]
 
 
-@pytest.mark.usefixtures("downloads")
-def test_a_full_disk_leaves_no_part_of_a_set(monkeypatch, own_cache):
-    def break_off(file, **arrays):
-        file.write(b"PK\x03\x04 and no more")
-        raise OSError("No space left")
-
-    monkeypatch.setattr(np, "savez", break_off)
-    one_line(lambda: datasets.load_arrays("mnist"), "No space left")
-    assert nothing_half_done(own_cache)
-
-
 def test_a_download_that_fails_says_why_and_ways_out(monkeypatch, own_cache):
     why = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer"
     unreachable = urllib.error.URLError(why)
@@ -221,7 +210,7 @@ def train_on(dataset, profile="ci"):
     return cplab.run(deficit="permute", length=1, recovery=1, profile=profile, dataset=dataset)
 
 
-@pytest.mark.parametrize("name", ["My letters", "图片", "9 Äpfel"])
+@pytest.mark.parametrize("name", ["图片", "9 Äpfel"])
 def test_a_run_trains_on_a_users_images_whatever_they_are_called(name):
     dataset = cplab.images_from(colours(), colours(), name=name)
     result = train_on(dataset)

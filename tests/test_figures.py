@@ -144,13 +144,6 @@ def test_a_figure_is_the_same_whatever_other_code_has_told_matplotlib():
         assert matplotlib.rcParams["font.size"] == 30  # and settings stay as they are
 
 
-def test_a_font_that_was_chosen_for_matplotlib_counts():
-    """As for words in Chinese, which matplotlib's own font does not have."""
-    usual = a_few_means()
-    with matplotlib.rc_context({"font.family": "DejaVu Serif"}):
-        assert a_few_means() != usual
-
-
 def test_on_a_page_a_title_is_text(narrow):
     titled = show.curves({"a": ([1, 2], [3, 4])}, "batches", "trace", "Blur <is> bad")
     assert "Blur &lt;is&gt; bad</p>" in titled._repr_html_()

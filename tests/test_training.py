@@ -213,8 +213,17 @@ def played(used_page):
 MESSAGE = "document.querySelector('[data-is=message]').textContent"
 
 
+ALIVE = "Object.values(cplabLinks)[0].heard['msg:custom'][0]({alive: true, why: ''})"
+
+
+def test_a_double_click_starts_and_does_not_stop(played):
+    played.evaluate(ALIVE)
+    played.get_by_role("button", name="Train").dblclick()
+    assert played.evaluate("sent.filter(({hello}) => !hello)") == [{"train": True}]
+
+
 def test_a_press_to_stop_is_answered_at_once_and_until_all_has_ended(played):
-    played.evaluate("Object.values(cplabLinks)[0].heard['msg:custom'][0]({alive: true, why: ''})")
+    played.evaluate(ALIVE)
     played.evaluate("tell({busy: true, done: 0, epochs: 9})")
     played.get_by_role("button", name="Stop").click()
     assert played.evaluate(MESSAGE) == "stopping …"  # which the kernel has not heard yet

@@ -488,7 +488,7 @@ def thumbnails(base: Run, deficits: tuple[str, ...]) -> dict[str, str]:
 
 def picture_link(images: np.ndarray) -> str:
     """A picture of images (N, H, W, C) as a link of a page."""
-    return f"data:image/png;base64,{base64.b64encode(png(images, 1)).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(png(images)).decode()}"
 
 
 def most_harm(points: Mapping[str, Description], shortest: float) -> float:

@@ -218,7 +218,8 @@ def prune_weights(
 
     Arguments:
         profile: of the network and its images.
-        metric: how weights are ranked; none for no pruning.
+        metric: how weights w are ranked: by magnitude |w|, by fisher w² F (F is the diagonal of the
+            Fisher information) or at random; none for no pruning.
         density: the fraction of weights kept; 1 with the metric none.
         deficit: as in a Run; none for the control, which has as many clear epochs instead.
         length: epochs of the deficit; if it is 0, all ends after retraining.

@@ -1,6 +1,6 @@
 """Results: asking for them, training what is missing, keeping and finding them."""
 
-from cplab.results.api import at_hand, run, sweep, with_controls
+from cplab.results.api import at_hand, run, sweep
 from cplab.results.duration import format_duration
 from cplab.results.experiments import experiment
 from cplab.results.requests import Request
@@ -21,5 +21,4 @@ __all__ = [
     "results_table",
     "run",
     "sweep",
-    "with_controls",
 ]

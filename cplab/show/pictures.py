@@ -9,9 +9,9 @@ from matplotlib.image import BboxImage
 from matplotlib.transforms import Bbox, TransformedBbox
 
 from cplab.deficits import find_deficit
-from cplab.errors import as_list, check_dict
+from cplab.errors import CplabError, as_list, check_dict
 from cplab.estimates import NOT_TRAINED
-from cplab.previews import few_images, png, preview, set_to_show
+from cplab.previews import few_images, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
 from cplab.specs.profiles import Profile
 from cplab.styles import label
@@ -37,7 +37,7 @@ def strips(
     """
     for images in check_dict("rows", rows, '{"clear": images}').values():
         if images is not None:
-            png(images)  # refuses what are no images
+            check_images(np.asarray(images))
     missing = {caption for caption, images in rows.items() if images is None}
     rows = {caption: () if images is None else images for caption, images in rows.items()}
     rows = rows or {"not trained yet": ()}
@@ -75,6 +75,15 @@ def strips(
             picture.set_data(image.squeeze())
             fig.add_artist(picture)  # axes for each would take ten times as long
     return fig
+
+
+def check_images(x: np.ndarray) -> None:
+    """Raise a CplabError for what are no images to draw."""
+    allowed = x.dtype == np.uint8 and x.ndim == 4 and x.size and x.shape[3] in (1, 3)
+    if not allowed:
+        raise CplabError(
+            f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)"
+        )
 
 
 def height_of_title(title: str, width: int) -> int:

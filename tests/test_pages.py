@@ -509,40 +509,6 @@ def test_a_point_without_results_offers_its_neighbours(untrained, explorer):
     assert_says_what_python_does(untrained, explorer)
 
 
-@cplab.deficit(label="a curtain that comes down")
-def curtain(x, y, *, context):
-    x = x.clone()
-    x[..., : context.epoch // 2, :] = 0
-    return x, y
-
-
-@pytest.fixture(scope="module")
-def curtains(chromium, tmp_path_factory):
-    """An explorer of a deficit that changes from epoch to epoch, and of one that never does."""
-    explorer = cplab.Explorer("ci", (curtain, "blur"), length=12, schedule="fixed")
-    file = export(tmp_path_factory.mktemp("curtains") / "page.html", [output_of(explorer)])
-    with plain_page(chromium, viewport=LAPTOP) as page:
-        page.goto(file.as_uri())
-        page.locator("[data-is=during] i").first.wait_for()
-        yield page
-
-
-def pictures_in_the_window(page):
-    """What is drawn of the deficit on the line of time, as links."""
-    strips = page.locator("[data-is=during] i")
-    return strips.evaluate_all("(strips) => strips.map(({style}) => style.backgroundImage)")
-
-
-def test_a_deficit_that_changes_is_drawn_as_at_both_ends_of_its_window(curtains):
-    first, last = pictures_in_the_window(curtains)
-    assert first != last
-
-
-def test_a_deficit_that_never_changes_is_drawn_once(curtains):
-    curtains.get_by_role("button", name="blur").click()
-    assert len(pictures_in_the_window(curtains)) == 1
-
-
 # Without scripts ----------------------------------------------------------------------------------
 
 

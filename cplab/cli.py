@@ -134,6 +134,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise CplabError(f"{message}: `{self.prog} --help` lists what there is")
 
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse here what is unknown: else `cplab` would, which cannot name the command."""
+        options, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
+
 
 def make_parser() -> Parser:
     """The parser of all commands. Each leaves what it does in `do`, and its arguments."""

@@ -145,7 +145,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(interrupted):
 
 BAD = {
     "run --deficit blurr": "blurr none blur flip",
-    "run --lenght 3": "--lenght cplab",
+    "run --lenght 3": "--lenght cplab run --help",
     "sweep --workers none --length 0": "workers none",
     "rnu": "rnu run",
     "site": "folder cplab site --help",

@@ -61,7 +61,8 @@ class Lack(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Interval:
-    """A mean over seeds, with its interval. It may have no seeds, which it then says.
+    """A mean over seeds, with its interval, as plain numbers. It may have no seeds, which it then
+    says. Unlike an `Estimate`, it does not know which networks it is of, so none can be added.
 
     Attributes:
         mean: the mean over seeds; NaN without seeds.
@@ -120,8 +121,10 @@ class Term:
     """One network's number for each seed. Estimates are weighted sums of terms.
 
     Attributes:
-        name: equal names are equal terms, which add up or cancel: the runs and the quantity.
-        group: terms of one group share training, and are paired by seed.
+        name: says which runs and which quantity, such as `(run, "accuracy")`. Terms of equal names
+            are equal, and add up or cancel.
+        group: what the networks share, such as the beginning of their training. Terms of one group
+            are paired by seed.
         numbers: by seed.
         machines: the kind of machine that trained each seed, if it is known.
         lacking: what has to be trained before there are numbers, if that is known.
@@ -140,8 +143,9 @@ class Term:
 class Estimate:
     """A weighted sum of networks' numbers, with its mean over seeds and interval.
 
-    Estimates can be added and subtracted, also with numbers, and multiplied by numbers. Terms that
-    share training are one side, paired by seed (see `paired_sides`). Each other term is a side of
+    It knows its networks, so estimates can be added and subtracted, also with numbers, and be
+    multiplied by numbers: what they share is paired, and what is equal cancels. Terms that share
+    training are one side, paired by seed (see `paired_sides`). Each other term is a side of
     its own, with all of its seeds (Welch, Biometrika 34, 28, 1947).
 
     Attributes:
@@ -169,47 +173,43 @@ class Estimate:
     @property
     def lacking(self) -> tuple[Lack, ...]:
         """What has to be trained before it has seeds; nothing if it has."""
-        counted = [term for term, weight in self.terms.items() if weight]
-        if not counted:  # all have cancelled, but without numbers the sum is missing
-            counted = [*self.terms]
-        return each_once(lack for term in counted for lack in term.lacking)
+        return each_once(lack for term in counted(self.terms) for lack in term.lacking)
 
-    # Each as in its Interval
+    # What its interval says: `Interval` tells what each of them is
 
     @property
     def mean(self) -> float:
-        """The mean over seeds; NaN without seeds."""
+        """As in Interval."""
         return self.interval.mean
 
     @property
     def half(self) -> float:
-        """Half of the interval's length; NaN if a side has fewer than two seeds."""
+        """As in Interval."""
         return self.interval.half
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """The number of seeds of each side."""
+        """As in Interval."""
         return self.interval.counts
 
     @property
     def freedom(self) -> float:
-        """The degrees of freedom of the interval; NaN without one."""
+        """As in Interval."""
         return self.interval.freedom
 
     @property
     def by_seed(self) -> Mapping[int, float]:
-        """The number of each seed that all sides have."""
+        """As in Interval."""
         return self.interval.by_seed
 
     @property
     def seeds(self) -> int:
-        """The number of seeds of the side that has the fewest."""
+        """As in Interval."""
         return self.interval.seeds
 
     @property
     def sign(self) -> int | None:
-        """1 or −1 if the whole interval is above or below zero; 0 if it contains zero; None if
-        there is no interval."""
+        """As in Interval."""
         return self.interval.sign
 
     @property
@@ -364,19 +364,23 @@ def derived_term(
     function: Callable[..., float], estimates: Sequence[Estimate], numbers: Mapping[int, float]
 ) -> Term:
     """The term of a function's numbers, {seed: number}, that are computed from estimates."""
-    # The same function of equal estimates is an equal term
-    name: list[Hashable] = [function]
     terms: list[Term] = []
     for part in estimates:
-        name.append((*part.terms.items(), part.constant))
         terms += part.terms
-    # It shares training with whatever all of its terms share training with
-    groups = {term.group for term in terms}
-    group = groups.pop() if len(groups) == 1 else tuple(name)
-    # Of several terms, each seed may have several machines
-    machines = terms[0].machines if len(terms) == 1 else {}
     lacking = each_once(lack for term in terms for lack in term.lacking)
-    return Term(tuple(name), group, numbers, machines, lacking)
+
+    # The same function of equal estimates is an equal term
+    sums = tuple((*part.terms.items(), part.constant) for part in estimates)
+    name = (function, sums)
+
+    # It is paired with what all of its terms are paired with. Terms of different groups share
+    # nothing that all have, so it has a group of its own
+    groups = {term.group for term in terms}
+    group = groups.pop() if len(groups) == 1 else name
+
+    # A seed that is of several terms may have several machines
+    machines = terms[0].machines if len(terms) == 1 else {}
+    return Term(name, group, numbers, machines, lacking)
 
 
 def one_number(function: Callable[..., Any], /, *values: object, **options: object) -> float:
@@ -443,15 +447,10 @@ def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
     rounds differently, which acts like another seed. Shared training decides about pairs, never the
     numbers. A newborn and its blurred twin share their first weights and images, but no step, so
     they are no pairs; as pairs, lab 00's intervals would be about a twentieth shorter.
-
-    A term of weight 0 has cancelled, and its seeds do not count. If all terms have, they are kept,
-    so that the difference of equal estimates is 0 and not missing.
     """
     groups: dict[Hashable, dict[Term, float]] = defaultdict(dict)
-    all_cancelled = not any(terms.values())
-    for term, weight in terms.items():
-        if weight or all_cancelled:
-            groups[term.group][term] = weight
+    for term, weight in counted(terms).items():
+        groups[term.group][term] = weight
     rows = []
     for group in groups.values():
         if same_machines(group):
@@ -460,6 +459,13 @@ def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
             for term, weight in group.items():
                 rows.append(weighted_sum({term: weight}))
     return rows
+
+
+def counted(terms: Mapping[Term, float]) -> Mapping[Term, float]:
+    """The terms whose seeds count, with their weights: those that have not cancelled. If all have,
+    all count: the difference of equal estimates is 0, and without numbers it is missing."""
+    kept = {term: weight for term, weight in terms.items() if weight}
+    return kept or terms
 
 
 def same_machines(terms: Iterable[Term]) -> bool:

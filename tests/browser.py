@@ -120,6 +120,7 @@ def jupyterlab(folder):
             environment[name] = value
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR", "CPLAB_CACHE"):
         environment[name] = str(folder / "home" / name)
+    environment["CPLAB_WORKERS"] = "1"  # each of which loads torch
     runtime = folder / "home" / "runtime"
     environment["JUPYTER_RUNTIME_DIR"] = str(runtime)
     command = [sys.executable, "-m", "jupyterlab", *OPTIONS]

@@ -47,19 +47,18 @@ PURE |= {"read_cached", "usual_columns", "as_path"}
 
 
 def pytest_configure(config):
-    """Labs are run, cell by cell, with one cache that is empty at first, and with the images."""
+    """All workers begin with a cache that is empty, and with the images."""
     if not hasattr(config, "workerinput"):
-        folder = tempfile.mkdtemp(prefix="cplab-labs-")
+        folder = tempfile.mkdtemp(prefix="cplab-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-        os.environ.update(LABS_CACHE=folder, CPLAB_CACHE=folder, CPLAB_DATA=str(IMAGES))
+        os.environ.update(CPLAB_CACHE=folder, CPLAB_DATA=str(IMAGES))
 
 
 # Of all files of tests those that take longest, so that several workers end at about the same time.
 LONGEST = [
     "plays",
-    "parameters",
-    "jupyterlab",
     "plays_without_torch",
+    "jupyterlab",
     "pages",
     "workers",
     "engine",
@@ -225,12 +224,6 @@ def small_mnist(invented_digits, tmp_path, monkeypatch):
     shutil.copy(invented_digits, folder)
     monkeypatch.setenv("CPLAB_DATA", str(folder))
     return folder / "mnist.npz"
-
-
-@pytest.fixture(scope="session")
-def labs_cache():
-    """The one cache of all labs that are run, by any worker, so that nothing is trained twice."""
-    return os.environ["LABS_CACHE"]
 
 
 @pytest.fixture

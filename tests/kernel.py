@@ -1,8 +1,7 @@
 """A kernel of Jupyter's that begins at once: a fork of a process that has loaded what labs import.
 
 `python tests/kernel.py serve SOCKET` loads it, and forks for each who connects to a socket that it
-is given open. With `--without-torch`, torch and what comes with it cannot be imported, nothing is
-fetched, and figures are made but not painted.
+is given open.
 
 `python tests/kernel.py ask ADDRESS FILE` is the kernel's command: it asks for a kernel with a file
 of connections, passes on an interrupt, and ends with it.
@@ -21,43 +20,15 @@ import sys
 import threading
 from pathlib import Path
 
-ABSENT = {"torch", "torchvision", "loky", "jupyterlab"}
-
-
 # The process that loads ---------------------------------------------------------------------------
 
 
-def hide_torch():
-    """Let Python find no module of those that are absent, nor a network."""
-    from importlib.machinery import PathFinder
-
-    find = PathFinder.find_spec
-
-    def find_others(name, *more):
-        return None if name.partition(".")[0] in ABSENT else find(name, *more)
-
-    PathFinder.find_spec = find_others
-    socket.socket.connect = None
-
-
-def unpainted(figure, width=0):
-    """Give a picture of two dots for a figure's own. Painting takes a quarter of a lab's time."""
-    from PIL import Image
-
-    return Image.new("RGBA", (2, 2))
-
-
-def load_libraries(with_torch):
+def load_libraries():
     """Import what labs import, and compute and read what they do, so that each fork has it at once.
     Modules of one lab are left to it."""
     import gc
 
     sys.modules["rfc3987_syntax"] = None  # which takes long to load, as in conftest.py
-    if with_torch:
-        import torch  # noqa: F401
-    else:
-        hide_torch()
-
     import bokeh.plotting  # noqa: F401
     import here
     import ipykernel.kernelapp  # noqa: F401
@@ -66,20 +37,26 @@ def load_libraries(with_torch):
     import pandas  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import scipy.stats  # noqa: F401
+    import torch  # noqa: F401
 
     from cplab import digits, lab, show  # noqa: F401
+    from cplab.data import shared_images
+    from cplab.datasets import is_here
     from cplab.engine import workers
     from cplab.lab.explorer import packed_bokeh
     from cplab.practice import practice
+    from cplab.previews import few_images
 
     workers.Workers = here.Here
     workers.warm = here.warm
     read_shipped_results()
     packed_bokeh()
     practice()
+    if is_here("cifar10"):
+        shared_images("cifar10", "course")
+        few_images("cifar10", "paper")
+        few_images("cifar10", "course")
     digits.drawn()
-    if not with_torch:
-        show.Figure.drawn = unpainted
     gc.collect()
     gc.freeze()  # what is loaded is looked through for garbage no more
 
@@ -163,9 +140,12 @@ def send(connection, request):
 
 
 @contextlib.contextmanager
-def kernel_of_forks(folder, *options):
+def kernel_of_forks(folder, images):
     """Where forks can be had, the usual kernel is one, while $JUPYTER_PATH is the folder that this
-    gives. What Apple's libraries hold does not survive a fork."""
+    gives. What Apple's libraries hold does not survive a fork.
+
+    Arguments: folder, an empty one; images, the folder of data sets.
+    """
     if sys.platform != "linux":
         yield None
         return
@@ -176,11 +156,12 @@ def kernel_of_forks(folder, *options):
     kernel.write_text(json.dumps({"argv": asks, "display_name": "forks", "language": "python"}))
     root = str(Path(__file__).parents[1])
     environment = os.environ | {"PYTHONPATH": root, "IPYTHONDIR": str(folder)}
+    environment["CPLAB_DATA"] = str(images)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()
         number = server.fileno()
-        command = [sys.executable, "-X", "faulthandler", __file__, "serve", str(number), *options]
+        command = [sys.executable, "-X", "faulthandler", __file__, "serve", str(number)]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, env=environment, pass_fds=[number], stdout=pipe)
     with process:
@@ -192,10 +173,10 @@ def kernel_of_forks(folder, *options):
 
 
 if __name__ == "__main__":
-    task, place, *more = sys.argv[1:]
+    task, place, *options = sys.argv[1:]
     if task == "serve":
-        load_libraries(with_torch="--without-torch" not in more)
+        load_libraries()
         print("loaded", flush=True)
         serve(socket.socket(fileno=int(place)))
     else:
-        ask(place, *more)
+        ask(place, *options)

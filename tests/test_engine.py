@@ -302,6 +302,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(
     outcomes |= grown([run for run in wanted if run not in outcomes])
     assert outcomes == {run: (each_alone[run][0], {}) for run in wanted}  # nothing is measured
     assert len(epochs_trained) == len(beginnings(wanted)) + broken_off
+    assert not checkpoint_files()
 
 
 @pytest.fixture
@@ -326,11 +327,6 @@ def test_a_damaged_checkpoint_is_not_used(kind, checkpoint, each_alone):
     path, content = checkpoint
     path.write_bytes(damage(content, kind))
     assert grown([LONG], MEASURES) == {LONG: each_alone[LONG]}
-
-
-def test_nothing_is_left_of_a_checkpoint_once_its_run_is_done(checkpoint):
-    grown([LONG])
-    assert not checkpoint_files()
 
 
 def test_a_full_disk_keeps_the_checkpoint_that_it_has(checkpoint, stop_after, monkeypatch):

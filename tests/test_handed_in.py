@@ -35,6 +35,12 @@ def one_file(path, texts):
     return path / "all.txt"
 
 
+def windows_file(path, texts):
+    """As PowerShell writes it."""
+    (path / "all.txt").write_text("\r\n".join(texts), "utf-16")
+    return path / "all.txt"
+
+
 def folder_for_each(path, texts):
     """As learning platforms give it: a folder for each student, some files beside them."""
     for number, text in enumerate(texts[1:]):
@@ -47,6 +53,7 @@ def folder_for_each(path, texts):
 SOURCES = {
     "a folder": folder,
     "a file": one_file,
+    "a file of Windows": windows_file,
     "folders in a folder": folder_for_each,
 }
 

@@ -1,9 +1,8 @@
 """Labs in JupyterLab: questions by keyboard, output of callbacks, training; and one not trusted.
 
-One page opens all notebooks, and tests of a section share a notebook, since opening one with its
-kernel takes seconds. A fixture for each state, such as `answered`, leads there from the one before,
-so that any test can be run alone. A test that restarts Python is the last of its notebook, since no
-state is left after it.
+One page opens both notebooks, and nearly all tests share one, since opening one with its kernel
+takes seconds. A fixture for each state, such as `answered`, leads there from the one before, so
+that any test can be run alone. Python is restarted last, since no state is left after it.
 """
 
 import re
@@ -20,7 +19,7 @@ LAPTOP = {"width": 1366, "height": 768}
 
 LIBRARIES = """import ipywidgets
 from IPython.display import display
-from cplab import Explorer, lab, show
+from cplab import Explorer, Run, lab, show
 figures = {n: show.figure(f"n is {n}", "x", "y") for n in range(1, 4)}"""
 QUESTION = """lab.question("Which <one>?", {"this & that": 1, "neither": 0}, right=0,
     finding="p < 0.05 it was.", figure=figures[3])"""
@@ -29,13 +28,12 @@ CALLBACK = """called, button = ipywidgets.Output(), ipywidgets.Button(descriptio
 def show_all(_):
     with called:
         print("by a callback")
-        small = Explorer("ci", schedule="fixed", onset=2, length=2, recovery=3)
+        small = Explorer("tiny", ["mosaic"], schedule="fixed", onset=2, length=2, recovery=3)
         display(figures[2], lab.question("Question?", ["yes", "no"]), small)
 button.on_click(show_all)
 display(ipywidgets.Accordion([ipywidgets.VBox([button, called])], selected_index=0))
 ipywidgets.interact(lambda n: display(lab.question(f"Number {n}?", ["yes", "no"])), n=(1, 4));"""
 
-LAB = "from cplab import Run, lab"
 SHORT = """run = Run("mosaic", length=1, recovery=1, profile="tiny")
 lab.live({"blurred": [run, run.replace(seed=1)]})"""
 LONG = """lab.live({"blurred": Run("mosaic", length=9000, recovery=1, profile="tiny")})"""
@@ -73,11 +71,8 @@ def saved_by_somebody():
 def server(tmp_path_factory):
     """A JupyterLab whose folder has all notebooks."""
     folder = tmp_path_factory.mktemp("notebooks")
-    write_notebook(
-        folder / "lab.ipynb", [code(LIBRARIES), hidden(QUESTION), code(SLIDE), code(CALLBACK)]
-    )
-    screens = [code(SCREEN), code(HARM)]
-    write_notebook(folder / "training.ipynb", [code(LAB), *screens, code(SHORT), code(LONG)])
+    others = [SLIDE, SCREEN, HARM, SHORT, LONG, CALLBACK]
+    write_notebook(folder / "lab.ipynb", [code(LIBRARIES), hidden(QUESTION), *map(code, others)])
     write_notebook(folder / "untrusted.ipynb", [saved_by_somebody()])
     with jupyterlab(folder) as server:
         yield server
@@ -225,43 +220,30 @@ def test_nothing_is_written_as_an_error(trained, notebook):
     assert notebook.locator("[data-mime-type$=stderr]").count() == 0
 
 
-def test_after_a_restart_nothing_can_be_trained(page, trained):
-    page.evaluate(RESTART)
-    expect(trained.locator("[data-is=message]")).to_contain_text("restarted")
-    assert not trained.get_by_role("button", name="Train").is_visible()
-
-
 # The nursery --------------------------------------------------------------------------------------
 
+SCREEN_CELL, HARM_CELL = 3, 4
 SHORT_LIVES = "(screen) => screen.turn({recovery: 5, digits: 100})"
 
 
 @pytest.fixture(scope="module")
-def training(page):
-    """A notebook with a screen and two buttons, whose cells were run."""
-    notebook = open_notebook(page, "training.ipynb")
-    page.evaluate(RUN_ALL)
-    return notebook
-
-
-@pytest.fixture(scope="module")
-def nursery(page, training):
+def nursery(page, run_again):
     """The notebook after networks have grown up on its screen, and Python was told."""
-    screen = training.locator("cplab-nursery")
+    screen = run_again.locator("cplab-nursery")
     screen.locator("canvas").first.wait_for()
     screen.evaluate(SHORT_LIVES)
     screen.locator("[data-is=start]").click()
     screen.get_by_text("took").wait_for()
     page.wait_for_function("document.querySelector('cplab-nursery').model")
-    return training
+    return run_again
 
 
-def test_a_cell_that_reads_what_has_grown_too_early_says_what_to_do(training):
-    training.get_by_text("press Train, then run this cell again").wait_for()
+def test_a_cell_that_reads_what_has_grown_too_early_says_what_to_do(run_again):
+    run_again.get_by_text("press Train, then run this cell again").wait_for()
 
 
 def test_a_screen_in_a_notebook_gives_its_harm_to_python(page, nursery):
-    page.evaluate(SELECT, 2)
+    page.evaluate(SELECT, HARM_CELL)
     page.keyboard.press("Shift+Enter")
     nursery.get_by_text("2 pairs have grown up").wait_for()
 
@@ -278,7 +260,7 @@ def screen_again(page, nursery):
     Train has chosen that cell."""
     screen = nursery.locator("cplab-nursery")
     screen.evaluate("(screen) => (screen.hidden = true)")
-    page.evaluate(SELECT, 1)
+    page.evaluate(SELECT, SCREEN_CELL)
     page.keyboard.press("Shift+Enter")
     screen.get_by_text("Train 2 more").wait_for()  # not the hidden one
     nursery.locator("[data-still] img").wait_for(state="attached")  # Python has been told
@@ -290,25 +272,25 @@ def test_what_has_grown_is_there_when_the_cell_of_its_screen_is_run_again(screen
 
 
 def test_python_has_the_harm_when_the_cell_of_its_screen_is_run_again(page, screen_again):
-    page.evaluate(SELECT, 2)
+    page.evaluate(SELECT, HARM_CELL)
     page.evaluate(RUN)
-    expect(screen_again.locator(".jp-Cell").nth(2)).to_contain_text("2 pairs have grown up")
+    expect(screen_again.locator(".jp-Cell").nth(HARM_CELL)).to_contain_text("2 pairs have grown up")
 
 
 # Training -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def short(training):
+def short(run_again):
     """Short training, after a press."""
-    element = training.locator("cplab-train").first
+    element = run_again.locator("cplab-train").first
     element.get_by_role("button", name="Train").click()
     return element
 
 
 @pytest.fixture(scope="module")
-def long(training):
-    return training.locator("cplab-train").last
+def long(run_again):
+    return run_again.locator("cplab-train").last
 
 
 def test_a_press_trains(short):
@@ -367,11 +349,23 @@ def test_enter_that_is_held_presses_once(held):
     expect(held.locator("[data-is=count]")).to_contain_text("of 9,001 epochs")
 
 
-def test_a_restart_in_the_middle_of_training_is_reported(held):
+@pytest.fixture(scope="module")
+def restarted(page, held, trained):
+    """The notebook after a restart in the middle of training."""
     expect(held.get_by_role("button", name="Stop")).to_be_visible()
-    held.page.evaluate(RESTART)
-    expect(held.get_by_role("status")).to_contain_text("Python was restarted")
-    assert not held.get_by_role("button").is_visible()
+    page.evaluate(RESTART)
+    return held
+
+
+def test_a_restart_in_the_middle_of_training_is_reported(restarted):
+    expect(restarted.get_by_role("status")).to_contain_text("Python was restarted")
+    assert not restarted.get_by_role("button").is_visible()
+
+
+@pytest.mark.usefixtures("restarted")
+def test_after_a_restart_an_explorer_trains_nothing(trained):
+    expect(trained.locator("[data-is=message]")).to_contain_text("restarted")
+    assert not trained.get_by_role("button", name="Train").is_visible()
 
 
 # Not trusted --------------------------------------------------------------------------------------
@@ -394,7 +388,7 @@ def test_where_a_notebook_is_not_trusted_no_script_runs(untrusted):
     assert untrusted.locator("cplab-question").count() == 0
 
 
-@pytest.mark.usefixtures("trained", "held", "untrusted")
+@pytest.mark.usefixtures("trained", "restarted", "untrusted")
 def test_nothing_was_asked_of_another_computer(requests, server):
     address, _ = server
     assert requests

@@ -1,67 +1,30 @@
-"""Every notebook in labs/ is played to its end where torch is missing; what else there is then."""
+"""Every notebook in labs/ is played to its end where torch is missing, and where nothing of it was
+trained. Then a student changes a visible cell, or runs a cell again; what else there is without
+torch.
+"""
 
-import nbformat
+import json
+import re
+
 import pytest
 from conftest import ROOT
-from kernel import kernel_of_forks
-from plays import LABS, named, play, texts
+from without_torch import BY_HAND, Change, play, process_without_torch, read, run, sections
 
-from cplab import teach
+from cplab.errors import CplabError
 
+LABS = sorted(ROOT.glob("labs/*.ipynb"))
 
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory):
-    """The variable by which the usual kernel is a fork that has no torch."""
-    folder = tmp_path_factory.mktemp("kernel")
-    with kernel_of_forks(folder, "--without-torch") as folder:
-        if folder is None:
-            pytest.skip("a kernel without torch is a fork")
-        yield {"JUPYTER_PATH": folder}
+PARAMETER = re.compile(r'\b(onset|length|deficit|days|long|left|half|lengths|ends)\b ?= ?[\d"(]')
 
 
-@pytest.fixture(scope="module", params=named(LABS))
-def played(request, forks, tmp_path_factory):
-    """A lab, played as on a Mac with an Intel chip, or a small hub, without a network."""
-    folder = tmp_path_factory.mktemp("without_torch")
-    lab = nbformat.read(request.param, as_version=4)
-    return play(lab, folder, CPLAB_CACHE=folder, **forks)
+def changes_of(path):
+    """What a student changes in a lab: lines of a file in tests/changes."""
+    file = ROOT / "tests" / "changes" / f"{path.name.partition('_')[0]}.json"
+    lines = json.loads(file.read_text("utf-8")) if file.exists() else []
+    return [Change(**line) for line in lines]
 
 
-def test_a_cell_that_takes_torch_says_what_is_left_out(played):
-    for cell in played.cells:
-        if "with lab.if_possible()" in cell.source and "import torch" in cell.source:
-            assert "Left out: torch is not installed" in texts(cell, "stdout")
-
-
-# Beside the labs ----------------------------------------------------------------------------------
-
-BEGIN = """import importlib, pkgutil
-import cplab
-from cplab import cli, labs
-def line(call):
-    try:
-        call()
-    except cplab.CplabError as error:
-        print(error)"""
-CELLS = {
-    "explorer": """explorer = cplab.Explorer()
-explorer.choose(onset=24)
-explorer.train()
-assert explorer.wait(60)
-print(explorer.link.live["message"])""",
-    "images": 'line(lambda: cplab.images("drawn", "ci"))',
-    "network": 'line(lambda: cplab.models.build("allcnn"))',
-    "permutation": "line(lambda: cplab.deficits.permutation(3))",
-    "nursery": "cplab.lab.Nursery()",
-    "checks": """modules = [module.name for module in pkgutil.iter_modules(labs.__path__)]
-checks = [name for name in modules if name.endswith("_checks")]
-for name in checks:
-    importlib.import_module(f"cplab.labs.{name}")
-print(len(checks))""",
-    "found": 'print(cli.main("run --deficit blur --length 8".split()))',
-    "trained": 'print(cli.main("run --profile ci --onset 3".split()))',
-    "copied": 'print(cli.main("teach build copies --nbgrader".split()))',
-}
+every_lab = {"params": LABS, "ids": [path.stem for path in LABS]}
 
 
 @pytest.fixture(scope="module")
@@ -70,39 +33,92 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tried(forks, folder):
-    """What a student and a teacher try: the cell of each, which has ended."""
-    lab = nbformat.v4.new_notebook()
-    lab.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    for name, source in {"begin": BEGIN, **CELLS}.items():
-        lab.cells.append(nbformat.v4.new_code_cell(source, id=name))
-    return {cell.id: cell for cell in play(lab, folder, CPLAB_CACHE=folder, **forks).cells}
+def process(folder):
+    with process_without_torch(folder) as process:
+        yield process
 
 
-@pytest.mark.parametrize("name", ["explorer", "images", "network", "permutation"])
-def test_a_call_that_needs_torch_says_what_to_install(name, tried):
-    assert "pip install 'cplab[train]'" in texts(tried[name], "stdout")
+@pytest.fixture(scope="module", **every_lab)
+def played(request, process):
+    """A lab that was run to its end, whose cells were then run again and changed."""
+    path = request.param
+    return process.submit(play, read(path), changes_of(path)).result()
 
 
-def test_networks_may_grow_up_in_the_browser(tried):
-    assert "<cplab-nursery" in tried["nursery"].outputs[0].data["text/html"]
+def test_a_cell_that_takes_torch_says_what_is_left_out(played):
+    for source, words in played.shown:
+        if "with lab.if_possible()" in source and "import torch" in source:
+            assert "Left out: torch is not installed" in words
 
 
-def test_the_checks_of_exercises_load_without_torch(tried):
-    assert int(texts(tried["checks"], "stdout")) == len([*ROOT.glob("cplab/labs/*_checks.py")])
+def test_a_cell_that_is_run_again_after_the_last_shows_what_it_showed(played):
+    assert not played.again, "\n\n".join(played.again)
 
 
-def test_a_command_finds_a_shipped_result_without_torch(tried):
-    assert "shipped" in texts(tried["found"], "stdout")
+def test_words_follow_what_a_student_changes(played):
+    assert not played.wrong, "\n".join(played.wrong)
 
 
-def test_a_command_that_trains_says_what_to_install(tried):
-    assert texts(tried["trained"], "stdout") == "2\n"
-    assert "pip install 'cplab[train]'" in texts(tried["trained"], "stderr")
+@pytest.mark.parametrize("path", every_lab["params"], ids=every_lab["ids"])
+def test_a_lab_comes_to_its_end_where_nothing_of_it_is_trained(path, process):
+    """Of the smallest profile nothing is shipped."""
+    process.submit(play, read(path, "ci"), again=False).result()
 
 
-def test_a_teacher_builds_copies_without_torch(tried, folder):
+@pytest.mark.parametrize("path", every_lab["params"], ids=every_lab["ids"])
+def test_every_parameter_in_sight_is_changed_here(path):
+    for section in sections(read(path)):
+        for source in section.visible_sources:
+            statements = re.sub(r"^(def|    ).*$", "", source, flags=re.M)
+            if PARAMETER.search(statements) and not BY_HAND.search(source):
+                assert any(change.old in source for change in changes_of(path)), source
+
+
+# Beside the labs ----------------------------------------------------------------------------------
+
+BEGIN = """import importlib, pkgutil
+import cplab
+from cplab import cli, labs
+"""
+INSTALL = "pip install 'cplab[train]'"
+CHECKS = [path.stem for path in ROOT.glob("cplab/labs/*_checks.py")]
+# What a student or a teacher tries, and what it says.
+TRIED = {
+    "a point is trained": (
+        """explorer = cplab.Explorer()
+explorer.choose(onset=24)
+explorer.train()
+assert explorer.wait(60)
+print(explorer.link.live["message"])""",
+        INSTALL,
+    ),
+    "images": ('cplab.images("drawn", "ci")', INSTALL),
+    "a network": ('cplab.models.build("allcnn")', INSTALL),
+    "a permutation": ("cplab.deficits.permutation(3)", INSTALL),
+    "the screen": ('print(cplab.lab.Nursery()._repr_mimebundle_()["text/html"])', "<cplab-nursery"),
+    "a result is found": ('print(cli.main("run --deficit blur --length 8".split()))', "shipped"),
+    "a run is trained": ('print(cli.main("run --profile ci --onset 3".split()))', INSTALL),
+    "checks are loaded": (
+        f"""for name in {CHECKS}:
+    importlib.import_module(f"cplab.labs.{{name}}")
+print("all of them")""",
+        "all of them",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_what_needs_torch_says_what_to_install_and_all_else_works(name, process):
+    source, expected = TRIED[name]
+    try:
+        words = process.submit(run, BEGIN + source, {}).result()
+    except CplabError as error:
+        words = str(error)
+    assert expected in words
+
+
+def test_a_teacher_builds_copies_without_torch(process, folder):
     """Which exercises a grader can tell is known before any answer is worked out."""
-    assert texts(tried["copied"], "stdout").endswith("\n0\n")
-    assert texts(tried["copied"], "stderr") == ""
-    assert len([*folder.glob("copies/source/*/*.ipynb")]) == len(teach.labs())
+    build = BEGIN + 'assert cli.main("teach build copies --nbgrader".split()) == 0'
+    process.submit(run, build, {}).result()
+    assert len([*folder.glob("copies/source/*/*.ipynb")]) == len(LABS)

@@ -113,38 +113,6 @@ def test_the_last_state_of_a_burst_arrives():
     assert [line.shape for line in drawn[-1]["blurred"]] == [(2, 200)] * 80
 
 
-class Drawing:
-    """What changes, and a throttle that draws it: `seen` are the states that were drawn."""
-
-    def __init__(self, seconds):
-        self.state = 0
-        self.seen = []
-        self.throttle = Throttle(lambda: self.seen.append(self.state), seconds=seconds)
-
-    def change(self, state):
-        self.state = state
-        self.throttle()
-
-
-def test_a_throttle_draws_rarely():
-    drawing = Drawing(seconds=0.05)
-    began = time.monotonic()
-    for number in range(1, 20_001):
-        drawing.change(number)
-    took = time.monotonic() - began
-    assert len(drawing.seen) <= 3 + took / 0.05
-
-
-def test_a_throttle_draws_the_last_change_in_any_case():
-    drawing = Drawing(seconds=0.05)
-    for number in range(1, 101):
-        drawing.change(number)
-    end = time.monotonic() + 100
-    while drawing.seen[-1:] != [100] and time.monotonic() < end:
-        time.sleep(0.01)
-    assert drawing.seen[-1] == 100
-
-
 def test_all_throttles_together_draw_at_most_thirty_times_a_second():
     drawn = []
     throttles = [Throttle(lambda: drawn.append(time.monotonic()), seconds=0) for _ in range(5)]
@@ -159,11 +127,14 @@ def test_all_throttles_together_draw_at_most_thirty_times_a_second():
 
 
 def test_a_throttle_is_finished_once_the_last_change_is_drawn():
-    drawing = Drawing(seconds=60)
+    state = []
+    drawn = []
+    throttle = Throttle(lambda: drawn.append(len(state)), seconds=60)
     for number in (1, 2, 3):
-        drawing.change(number)
-        drawing.throttle.finish()
-        assert drawing.seen[-1] == number
+        state.append(number)
+        throttle()
+        throttle.finish()
+        assert drawn[-1] == number
 
 
 # How long it takes --------------------------------------------------------------------------------
@@ -242,8 +213,17 @@ def played(used_page):
 MESSAGE = "document.querySelector('[data-is=message]').textContent"
 
 
+ALIVE = "Object.values(cplabLinks)[0].heard['msg:custom'][0]({alive: true, why: ''})"
+
+
+def test_a_double_click_starts_and_does_not_stop(played):
+    played.evaluate(ALIVE)
+    played.get_by_role("button", name="Train").dblclick()
+    assert played.evaluate("sent.filter(({hello}) => !hello)") == [{"train": True}]
+
+
 def test_a_press_to_stop_is_answered_at_once_and_until_all_has_ended(played):
-    played.evaluate("Object.values(cplabLinks)[0].heard['msg:custom'][0]({alive: true, why: ''})")
+    played.evaluate(ALIVE)
     played.evaluate("tell({busy: true, done: 0, epochs: 9})")
     played.get_by_role("button", name="Stop").click()
     assert played.evaluate(MESSAGE) == "stopping …"  # which the kernel has not heard yet

@@ -20,7 +20,7 @@ def text_of(shown):
 
 
 ELEMENTS = {
-    "Explorer": lab.Explorer,
+    "Explorer": lambda: lab.Explorer("ci"),
     "live": lambda: lab.live({"blur": Run()}),
     "Nursery": lab.Nursery,
 }

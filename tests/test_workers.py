@@ -179,7 +179,7 @@ def pid(worker):
 
 def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced():
     cplab.run(SOME[0], device="cpu")  # so that there is one
-    [worker] = workers._workers
+    worker, *_ = workers._workers
     os.kill(pid(worker), signal.SIGKILL)
     while worker.executor._flags.broken is None:  # as long as loky has not noticed
         time.sleep(0.01)

@@ -13,7 +13,8 @@
 // Digits are {train, test, own}. Each of train and test is {images, labels}, of which images are
 // (count · PIXELS), normalised. `own`, if a student has a deficit of their own, is {kind, train,
 // test, count, low, high, inTurn}, of which train and test are {epochs, images, labels}: what it
-// makes of each image in some epochs, as bytes over the range from low to high.
+// makes of each image in some epochs, as bytes over the range from low to high. It does so for the
+// first `count` training images, and no others are then learned from.
 //
 // A plan is all networks of one seed:
 //
@@ -38,14 +39,19 @@
 //
 // `hear` is called with one of:
 //
-//   {tests: [{seed, window, age, right, own}]}   after each test of a network: `window` is its place
-//                                                in the plan, or -1 for the twin; right and own are
-//                                                the percent of the test images, and of its own
-//                                                training images, clear, that it gets right. It has
-//       answers, network, where a life ends: its answer to each test image, (count,), and its weights
-//       look, now and then: what its first units look for, see `lookAt`
-//   {note}     how it trains, if not as usual; training goes on
-//   {failed}   why it has stopped
+//   {tests: [test]}   after each test of a network
+//   {note}            how it trains, if not as usual; training goes on
+//   {failed}          why it has stopped
+//
+// A test is {seed, window, age, right, own}, and now and then {look, answers, network} as well:
+//
+//   window     its place in the plan; -1 for the twin
+//   age        epochs that the network has been trained for
+//   right      percent of the test images that it gets right
+//   own        percent of its own training images, clear, that it gets right
+//   look       what its first units look for, see `lookAt`
+//   answers    where a life ends: its answer to each test image, (count,)
+//   network    where a life ends: its weights and biases
 //
 // Equal plans give equal numbers, alone and side by side.
 

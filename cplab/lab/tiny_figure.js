@@ -3,9 +3,9 @@
 // fold. tiny_cohort.js describes windows, pairs, lives and tests, tiny_numbers.js a harm; classes,
 // such as "faint" or "w1" for the second window, have their looks from tiny.css.
 //
-// A point is [epoch, percent]. A view is what is drawn of a window of the screen: {window, pairs,
-// harm, name, grows}, of which `name` sets it apart where there are two, and `grows` says that more
-// is to come.
+// A point is [epoch, percent]. A view is what is drawn of a window of the screen: {window, pairs: a
+// list of them, harm: {n, words, ...}, name, grows}, of which `name` sets it apart where there are
+// two, and `grows` says that more is to come.
 
 // Pixels
 const LEFT = 40; // for the numbers on the left of a figure

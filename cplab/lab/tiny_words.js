@@ -9,7 +9,8 @@ const LEVEL = 1; // points to each side of a mean, as in cplab.estimates
 
 const timeOf = ({onset}) => (onset ? `after ${onset}` : "from birth");
 
-// What sets a window apart from the other one, if there are two. index: which one it is, 0 or 1.
+// What sets a window apart from the other one, if there are two. index: which one it is, 0 or 1;
+// isShort: for a figure, which has less room.
 function nameOf(windows, index, kinds, isShort = false) {
   const window = windows[index];
   const other = windows[1 - index];

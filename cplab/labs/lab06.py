@@ -68,23 +68,6 @@ def parameters(run: Run) -> int | None:
     return None
 
 
-def width_as_small(run: Run, small: Run) -> int:
-    """The width, 1 to 64, at which a run's network has about as many parameters as a small run's.
-
-    >>> deep = Run("blur", length=16, model="depth3", schedule="fixed")
-    >>> width_as_small(deep, deep)
-    16
-    """
-    target = parameters(small) or 0
-    differences = {}
-    for width in range(1, 65):
-        size = parameters(run.replace(model=f"{run.family}-{width}")) or 0
-        differences[width] = abs(size - target)
-        if size > target:  # wider ones are larger still
-            break
-    return min(differences, key=lambda width: differences[width])
-
-
 def by_end(run: Run, ends: Sequence[int]) -> Figure:
     """Draw final accuracy by the length of a deficit, and, in grey, after as many clear epochs.
 

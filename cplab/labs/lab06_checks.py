@@ -38,12 +38,17 @@ def narrow_and_deep() -> Answer:
     few = lab06.parameters(ONE) or 0
     many = lab06.parameters(THREE) or 1
     in_proportion = round(usual * few / many)
+    differences = {}  # by width
+    for width in range(1, usual + 1):
+        as_many = lab06.parameters(THREE.replace(model=f"depth3-{width}")) or 0
+        differences[width] = abs(as_many - few)
+    right = min(differences, key=lambda width: differences[width])
     mistakes = {
         "That is section 2's, of one block as large as three: do the reverse": 17 * usual // 4,
         "Weights grow with the square of the width: the width shrinks by the root": in_proportion,
         "That is the width of one block: three blocks of it are larger": usual,
     }
-    return Answer(lab06.width_as_small(THREE, ONE), mistakes)
+    return Answer(right, mistakes)
 
 
 @exercise("06-4", "seeds")

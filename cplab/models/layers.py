@@ -167,8 +167,9 @@ def normalised_layers(net: nn.Module) -> list[LayerAndNorm]:
 def blocks(net: nn.Module) -> list[list[nn.Module]]:
     """The layers with weights, from the images to the logits, in blocks.
 
-    A block ends with a convolution that halves the image, and the last block with the logits. In a
-    residual network the convolution of a shortcut halves the image as well, so it ends a block too.
+    A block ends with a convolution that halves the image. The last such convolution ends none: its
+    block goes on to the logits. In a residual network the convolution of a shortcut halves the
+    image as well, so it ends a block too.
     In a network without convolutions each layer is a block. A batch norm belongs to the layer
     before it.
     """

@@ -8,6 +8,7 @@ or was measured. Nothing else is needed, and no lab has to be run.
 from __future__ import annotations
 
 import textwrap
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,10 @@ def read_lines(path: Path) -> tuple[list[Line], list[int]]:
     a_line = TypeAdapter(Line)
     good = list[Line]()
     bad = list[int]()
-    for number, row in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), 1):
+    content = path.read_bytes()
+    # PowerShell, which may have put all lines into one file, writes UTF-16
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    for number, row in enumerate(content.decode(encoding, "replace").splitlines(), 1):
         if not row.strip():
             continue
         try:

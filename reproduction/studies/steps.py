@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cplab import quantities
 from cplab.estimates import Estimate, estimate
 from cplab.labs.lab00b import treated
-from cplab.results import find
 from cplab.runs import Run
 from reproduction.recipes import STEPS, blurred_digits, blurred_photographs
 
@@ -41,24 +41,18 @@ def arms(blurred: Run) -> dict[str, Run]:
     }
 
 
-def percent(run: Run, seeds: range) -> dict[int, float]:
-    """The final accuracy by seed, of the seeds that have a result."""
-    found = {}
-    for seed in seeds:
-        if result := find(run.replace(seed=seed)):
-            found[seed] = 100 * result.accuracy
-    return found
-
-
 def behind(control: BySeed, blurred: BySeed) -> dict[int, float]:
     """Points by which the blurred networks are behind their controls, by seed: both begin with the
     same weights and see the same images."""
     return {seed: control[seed] - blurred[seed] for seed in blurred if seed in control}
 
 
-def accuracies(blurred: Run, treatment: str, seeds: range) -> dict[str, dict[int, float]]:
-    """The accuracy of each of the four networks by seed, by their names."""
-    return {name: percent(run, seeds) for name, run in arms(treated(blurred, treatment)).items()}
+def accuracies(blurred: Run, treatment: str, seeds: range) -> dict[str, BySeed]:
+    """The accuracy in percent of each of the four networks by seed, by their names."""
+    by_arm = {}
+    for name, run in arms(treated(blurred, treatment)).items():
+        by_arm[name] = quantities.accuracy(run, seeds).by_seed
+    return by_arm
 
 
 def row(images: str, blurred: Run, treatment: str, seeds: range) -> dict | None:

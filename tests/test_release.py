@@ -18,17 +18,13 @@ FILES = ("README.md", "pyproject.toml", "CITATION.cff", "cplab/teach/site.py", "
 ADDRESS = "https://github.com/Some-Place/lab.one"
 
 
-def copied(folder):
-    """A copy, in a folder, of what has the address in it."""
-    for name in FILES:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
 @pytest.fixture
 def copy(tmp_path):
-    return copied(tmp_path)
+    """A folder with a copy of what has the address in it."""
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
 
 
 def release(copy, *words):
@@ -49,14 +45,6 @@ def first_cell(path):
     return next("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
-@pytest.fixture(scope="module")
-def released(tmp_path_factory):
-    """A copy into which one command has written the address; it is only read."""
-    folder = copied(tmp_path_factory.mktemp("released"))
-    assert release(folder, ADDRESS) == (0, "")
-    return folder
-
-
 LINKS = (
     "https://some-place.github.io/lab.one/",
     "https://colab.research.google.com/github/Some-Place/lab.one/blob/HEAD/labs/00_",
@@ -73,36 +61,30 @@ def citation_of(folder):
     return yaml.safe_load((folder / "CITATION.cff").read_text("utf-8"))
 
 
-def test_one_command_writes_the_address_everywhere(released):
-    page = (released / "README.md").read_text("utf-8")
+def test_one_command_writes_the_address_everywhere(copy):
+    assert release(copy, ADDRESS) == (0, "")
+    page = (copy / "README.md").read_text("utf-8")
     for start in LINKS:
         assert f"]({start}" in page
-    urls = project_of(released)["urls"]
+    urls = project_of(copy)["urls"]
     assert urls["Repository"] == ADDRESS
     assert urls["Issues"] == f"{ADDRESS}/issues"
-    cited = citation_of(released)
+    cited = citation_of(copy)
     assert cited["repository-code"] == ADDRESS
     assert cited["url"] == urls["Documentation"]
-    assert f'REPOSITORY = "{ADDRESS}"' in (released / "cplab/teach/site.py").read_text("utf-8")
+    assert f'REPOSITORY = "{ADDRESS}"' in (copy / "cplab/teach/site.py").read_text("utf-8")
 
 
-def test_an_address_that_is_written_twice_changes_nothing(released):
-    once = texts(released)
-    release(released, ADDRESS)
-    assert texts(released) == once
-
-
-def test_another_address_leaves_nothing_of_the_first(copy):
-    release(copy, ADDRESS)
-    release(copy, "https://github.com/another/one")
-    for path, text in texts(copy).items():
-        assert b"ome-" not in text or b"lab.one" not in text, path
-
-
-def test_without_an_address_all_is_as_it_was(copy):
+def test_an_address_can_be_written_twice_changed_and_taken_away(copy):
     release(copy, site.REPOSITORY or "none")
     before = texts(copy)
     release(copy, ADDRESS)
+    once = texts(copy)
+    release(copy, ADDRESS)
+    assert texts(copy) == once
+    release(copy, "https://github.com/another/one")
+    for path, text in texts(copy).items():
+        assert b"ome-" not in text or b"lab.one" not in text, path
     release(copy, site.REPOSITORY or "none")
     assert texts(copy) == before
 

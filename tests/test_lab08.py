@@ -118,6 +118,6 @@ def test_a_slider_moves_one_field_of_a_rearing():
         courses = rear(Rearing(depth=depth, length=0.5, modes=lab08.MODES))
         missed = [mode - course.b[-1] for mode, course in zip(lab08.MODES, courses, strict=True)]
         wrong.append(100 * np.square(missed).sum() / np.square(lab08.MODES).sum())
-    pages = moved.page.split("<details")[1:]
+    pages = moved.page.split("<summary>depth ")[1:]
     for page, percent in zip(pages, wrong, strict=True):
         assert f"{words} {percent:.0f} %" in page

@@ -84,6 +84,10 @@ def test_its_commands_can_be_given(line, monkeypatch):
     elif program == "python":
         _, module, *rest = words
         monkeypatch.setattr(sys, "argv", [module, *rest, "--help"])
+        # As in a Python that has not loaded it
+        is_package = bool(find_spec(module).submodule_search_locations)
+        main = f"{module}.__main__" if is_package else module
+        monkeypatch.delitem(sys.modules, main, raising=False)
         with pytest.raises(SystemExit, match="0"):
             runpy.run_module(module, run_name="__main__")
     elif program == "make" and shutil.which("make"):

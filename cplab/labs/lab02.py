@@ -162,12 +162,13 @@ def image_accuracies(run: Run) -> ImageAccuracies:
 def misread(run: Run) -> Figure | str:
     """Draw eight photographs that networks without a run's deficit name correctly and the run's own
     wrongly, in most epochs and seeds; and eight the other way round. If the photographs are
-    missing, say so in a line."""
+    missing, say in a line how to see them."""
     accuracies = image_accuracies(run)
     if not (len(accuracies.clear) and len(accuracies.deprived)):
         return ""
     if not datasets.is_here(run.dataset):
-        return f"<p>The photographs are missing: <code>cplab data fetch {run.dataset}</code></p>"
+        remedy = f"<code>cplab data fetch {run.dataset}</code>"  # nor are they in a page
+        return f"<p>To see photographs that they get wrong: {remedy}, in a notebook.</p>"
     arrays, _ = datasets.load_arrays(run.dataset)
     photographs = arrays.test_x
     loss = accuracies.clear.mean(0) - accuracies.deprived.mean(0)  # by the deficit, (images,)

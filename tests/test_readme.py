@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import is_dataclass
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import nbformat

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cplab.engine.job import Job, News, Tell
 from cplab.engine.work import do
 from cplab.specs.digest import forget_own_modules
+from cplab.specs.own import forget_own_entries
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -85,6 +86,7 @@ def do_job(
     """
     surroundings.take_over()
     forget_own_modules()
+    forget_own_entries()
     tell = Teller(number, period)
     with heard(tell):
         try:

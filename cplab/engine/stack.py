@@ -72,6 +72,7 @@ def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
     return all(map(torch.equal, five, one)) and all(map(torch.equal, two, one))
 
 
+@torch.enable_grad()  # whoever asks whether a network can be stacked
 def first_gradients(nets: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
     """The gradients of the first network of a stack, from images (networks, N, …)."""
     stack = Stack([TrainState(net, make_optimizer(net)) for net in nets])

@@ -84,6 +84,9 @@ define add
 	$(PY) -m pip install --editable '.[$(1)]'
 endef
 
+# The extras that open the labs, and write them as pages.
+OPENED := lab,site
+
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
 
@@ -104,7 +107,7 @@ $(VENV)/.installed: pyproject.toml $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "cplab needs Python 3.11 or newer, but $(PYTHON) is missing or older: install one, or name it, as in PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(if $(MOVED),--clear) $(VENV)
-	$(call add,lab)
+	$(call add,$(OPENED))
 	@mkdir -p $(VENV)/share/jupyter/lab/settings
 	@cp binder/overrides.json $(VENV)/share/jupyter/lab/settings/
 	@echo "$(CURDIR)" > $@

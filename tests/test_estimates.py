@@ -370,7 +370,9 @@ def test_own_networks_are_compared_each_with_its_own_twin(results):
         twin = own.without_window()
         results[own] = trained(own, right)
         results[twin] = trained(twin, 1.1 * right)
-    assert mean_and_half(lab00.own_twenty(run)) == pytest.approx(interval([3.0, 5.0, 6.0]))
+    found = lab00.own_twenty(run)
+    assert found.values == pytest.approx([3.0, 5.0, 6.0])
+    assert repr(found) == repr(quantities.harm(run, seeds=(100, 101, 119)))
 
 
 TRACES = (lab04_trace.trace_at, lab04_trace.trace_peak, lab04_trace.information_shift)

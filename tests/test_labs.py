@@ -87,6 +87,10 @@ def test_its_first_cell_knows_colab(lab):
     assert '"google.colab" in sys.modules' in lab.cells[1].source
 
 
+def test_it_says_how_to_go_on_another_day(lab):
+    assert "Run All Above" in lab.cells[0].source
+
+
 def test_it_refuses_what_is_no_profile(lab):
     assert "lab.setting(profile" in code(lab)[1]
 

@@ -77,8 +77,8 @@ def test_an_error_names_an_extra_that_brings_the_library():
 
 
 REFUSES = 'case "$*" in *dry-run*) ;; *) exit 1;; esac'
-PIP = "python -m pip install --editable .[lab]"
-UV = "uv pip install --python ./bin/python --torch-backend auto --editable .[lab]"
+PIP = "python -m pip install --editable .[lab,site]"
+UV = "uv pip install --python ./bin/python --torch-backend auto --editable .[lab,site]"
 
 
 class Installed(NamedTuple):

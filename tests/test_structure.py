@@ -27,7 +27,7 @@ LAYERS = (
     {"engine"},
     {"results"},
     {"quantities", "estimates", "conditions"},
-    {"styles", "output", "previews"},
+    {"answers", "styles", "output", "previews"},
     {"show"},
     {"lab"},
     {"teach"},

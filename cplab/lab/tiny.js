@@ -156,8 +156,8 @@ class Nursery extends Improved {
   }
 
   // The harm of a condition; one that came with the lab has its own.
-  harmAt({pairs, harm}) {
-    return harm ?? harmOf([...pairs.values()], this.content.t);
+  harmAt({window, pairs, harm}) {
+    return harm ?? harmOf([...pairs.values()], window, this.content.t);
   }
 
   // What is drawn of each window of the screen, see tiny_figure.js.
@@ -339,7 +339,7 @@ class Nursery extends Improved {
   }
 
   earlierWords(window, pairs) {
-    const {n, words} = harmOf(pairs, this.content.t);
+    const {n, words} = harmOf(pairs, window, this.content.t);
     const isSameKind = window.kind === this.windows[0].kind;
     const label = isSameKind ? "" : `${this.content.kinds[window.kind].label} `;
     const harm = n ? `: ${words}` : "";

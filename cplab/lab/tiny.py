@@ -177,11 +177,10 @@ class NurseryContent(TypedDict):
 
     kinds, masks: what can be chosen. windows, knobs: at first. second: what a second window changes
     in the first. latest: the epoch by which every deficit has ended. networks, seed: how many one
-    press trains, and the first one's seed. t: Student's factor for half an interval, by degrees of
-    freedom from 1; the last is its limit. begin: the sentence before anything is trained. note:
-    below all. enough: what the second figure says of a covered half. shipped: for browsers that
-    cannot train. own: a student's own deficit. images: the name of a data set, if it is another
-    one.
+    press trains, and the first one's seed. t: see `student_factors`. begin: the sentence before
+    anything is trained. note: below all. enough: what the second figure says of a covered half.
+    shipped: for browsers that cannot train. own: a student's own deficit. images: the name of a
+    data set, if it is another one.
     """
 
     html: str
@@ -235,7 +234,7 @@ def content(networks: int = 10, seed: int = 0, compare: bool = False) -> Nursery
         "latest": LATEST,
         "networks": networks,
         "seed": seed,
-        "t": student_factor([*range(1, 100), np.inf]).tolist(),
+        "t": student_factors(),
         "begin": BEGIN,
         "note": "",
         "enough": right_half(),
@@ -254,6 +253,17 @@ def page(shown: NurseryContent | None = None, link: str = "") -> str:
     escaped = text.replace("<", "\\u003c")
     data = f'<script type="application/json">{escaped}</script>'
     return f'<cplab-nursery data-link="{link}"><p>{STILL}</p>{data}</cplab-nursery>'
+
+
+def student_factors() -> list[float]:
+    """Student's factor for degrees of freedom whose inverse goes from 0 to 1 in equal steps.
+
+    >>> student_factors()[0], student_factors()[-1]
+    (1.96, 12.7062)
+    """
+    with np.errstate(divide="ignore"):  # for a freedom without limit
+        freedoms = 1 / np.linspace(0, 1, 201)
+    return student_factor(freedoms).round(4).tolist()
 
 
 # Results that came with the lab -------------------------------------------------------------------
@@ -553,30 +563,28 @@ class Grown:
 
     def __init__(self, told: PlainWindow | None = None) -> None:
         self.name = told["name"] if told else ""
+        self.onset = told["window"]["onset"] if told else 0
         self.pairs = told["seeds"] if told else []
 
     @property
     def harm(self) -> Estimate:
-        """How many points of accuracy the networks end behind their twins."""
-        differences = []
-        for pair in self.pairs:
-            differences.append(final_accuracy(pair["control"]) - final_accuracy(pair["spoilt"]))
-        return self.estimate(differences)
+        """How many points of accuracy the networks end behind their twins. As in `quantities.harm`,
+        twins that were one network until the window began are paired, and those from birth are
+        not."""
+        accuracies = self.accuracies
+        harm = accuracies["twins"] - accuracies["deprived"]
+        return estimate(harm.values) if self.onset > 0 else harm
 
     @property
     def accuracies(self) -> dict[str, Estimate]:
         """How many of the test digits the networks get right in the end, and their twins, in
-        percent."""
-        return {
-            "deprived": self.estimate([final_accuracy(pair["spoilt"]) for pair in self.pairs]),
-            "twins": self.estimate([final_accuracy(pair["control"]) for pair in self.pairs]),
-        }
-
-    def estimate(self, values: list[float]) -> Estimate:
-        """The estimate of a number for each pair. Without pairs it says what to do."""
-        if not values:
+        percent. Without networks it says what to do."""
+        if not self.pairs:
             print(EARLY)
-        return estimate(values)
+        return {
+            "deprived": estimate([final_accuracy(pair["spoilt"]) for pair in self.pairs]),
+            "twins": estimate([final_accuracy(pair["control"]) for pair in self.pairs]),
+        }
 
     def lines(self) -> dict[str, list[np.ndarray]]:
         """The accuracy by age of each network and each twin, (2, tests)."""

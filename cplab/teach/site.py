@@ -5,6 +5,7 @@ Each lab is run, and written by nbconvert; its outputs work on the page as in a 
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import os
@@ -12,12 +13,14 @@ import re
 import shutil
 import warnings
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cplab import late, teach
-from cplab.errors import CplabError, installed
+from cplab.engine.workers import usable_cores
+from cplab.errors import EXTRAS, CplabError
 from cplab.estimates import PERCENT
 from cplab.output import wide
 
@@ -58,6 +61,7 @@ UP = '<p>On this page, <a href="#screen">the screen above</a> is for this as wel
 SECTIONS = "<!--sections-->"  # where their links stand on a page
 HEADING = re.compile(r'<h2[^>]* id="([^"]+)"[^>]*>(.*?)<a class="anchor-link"', re.S)
 TAG = re.compile(r"<[^>]*>")
+HOW_TO_RUN = re.compile(r"\*Shift\+Enter, cell by cell.*?\* ")  # in a notebook
 NEED_PYTHON = "*They need Python: open the lab in Jupyter.*"
 PUBLIC = (  # the modules whose public names are for everybody
     "cplab",
@@ -77,37 +81,71 @@ BACK = """{%- extends "default/module.html.jinja2" -%}{%- block module_list_link
 
 
 def build_site(folder: Path, lab: str = "") -> list[Path]:
-    """Write the site, and return its pages.
+    """Write the site, and return its pages. A bar says which page is written.
 
     Arguments: folder, which is made; lab, the beginning of the file names of the labs to write.
-    Raises: CplabError where a file cannot be written.
+    Raises: CplabError where a library is missing, or a file cannot be written.
     """
-    with installed():
-        from nbformat import read
+    ask_for_libraries()
+    try:
+        asyncio.run(write_pages(folder, lab))
+    except OSError as error:
+        raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
+    return sorted(folder.glob("*.html"))
+
+
+def ask_for_libraries() -> None:
+    """Raise a CplabError that names all libraries that a site needs and that are not here, before
+    the first page takes its time."""
+    missing = [name for name, extra in EXTRAS.items() if extra == "site" and not find_spec(name)]
+    if missing:
+        raise CplabError(
+            f"pages need libraries that are not installed ({', '.join(missing)}): "
+            "pip install 'cplab[site]'"
+        )
+
+
+async def write_pages(folder: Path, lab: str) -> None:
+    """Write all pages of the site: those with cells to run side by side, one on each core.
+
+    Arguments: as of `build_site`.
+    """
+    from nbformat import read
+    from tqdm import tqdm
 
     labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = make_menu(report.exists())
-    try:
-        copy_pictures(folder)
-        for path, notebook in labs.items():
-            question = questions().get(path.stem.partition("_")[0])
-            if question:
-                ask_below_the_title(notebook, question)
-            page = folder / page_of(path)
-            write_page(page, run_cells(notebook, path.parent), menu, neighbours(labs, path))
-        other_pages = {"index": front(labs), "explorer": run_cells(explorer(), Path())}
+    copy_pictures(folder)
+    places = asyncio.Semaphore(usable_cores())
+    bar = tqdm(total=len(labs) + 3 + report.exists(), unit="page")
+
+    def write(name: str, notebook: NotebookNode, below: str = "") -> None:
+        """Write a page."""
+        write_page(folder / name, notebook, menu, below)
+        bar.set_description(name)
+        bar.update()
+
+    async def run(name: str, notebook: NotebookNode, home: Path, below: str = "") -> None:
+        """Run the cells of a page when there is a core for it, and write it."""
+        async with places:
+            write(name, await run_cells(notebook, home), below)
+
+    pages = []
+    for path, notebook in labs.items():
+        question = questions().get(path.stem.partition("_")[0])
+        if question:
+            ask_below_the_title(notebook, question)
+        pages.append(run(page_of(path), notebook, path.parent, neighbours(labs, path)))
+    with bar:
+        await asyncio.gather(run("explorer.html", explorer(), Path()), *pages)
+        write("index.html", front(labs))
         if report.exists():
-            other_pages["reproduction"] = text_alone(results(report))
             (folder / "reproduction").mkdir(exist_ok=True)
             for name in ("forecasts.md", "rows.csv"):  # to which it links
                 shutil.copy(report.parent / "reproduction" / name, folder / "reproduction")
-        other_pages["reference"] = text_alone(write_reference(folder))
-        for name, notebook in other_pages.items():
-            write_page(folder / f"{name}.html", notebook, menu)
-    except OSError as error:
-        raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
-    return sorted(folder.glob("*.html"))
+            write("reproduction.html", text_alone(results(report)))
+        write("reference.html", text_alone(write_reference(folder)))
 
 
 def copy_pictures(folder: Path) -> None:
@@ -170,7 +208,7 @@ def text_alone(markdown: str) -> NotebookNode:
     return v4.new_notebook(cells=[v4.new_markdown_cell(markdown)])
 
 
-def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
+async def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
     """Run a notebook in a kernel, without results of this machine and without images of data sets,
     which a page may not show: drawn pictures replace them.
 
@@ -188,7 +226,7 @@ def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
             "CPLAB_CACHE": empty,
             "CPLAB_TRAINS": "no",
         }
-        done = client.execute(cwd=str(folder), env=os.environ | settings)
+        done = await client.async_execute(cwd=str(folder), env=os.environ | settings)
         return fit_for_a_page(done)
 
 
@@ -201,7 +239,7 @@ def fit_for_a_page(notebook: NotebookNode) -> NotebookNode:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.source = cell.metadata.get("page", cell.source)
-        cell.source = cell.source.replace("*Shift+Enter, cell by cell.* ", "")
+        cell.source = HOW_TO_RUN.sub("", cell.source)
         cell.source = EXERCISES.sub(rf"\1\n\n{NEED_PYTHON}", cell.source)
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]

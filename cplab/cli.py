@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cplab import results, runs, teach
-from cplab.errors import CplabError, installed
+from cplab.errors import CplabError, installed, to_install
 
 NAMES = [field.name for field in fields(runs.Run)]
 COPIES = "cplab-labs"  # the folder of the labs' copies, unless another one is named
@@ -102,7 +102,7 @@ def open_lab(name: str = "", copy: bool = False, folder: str = COPIES) -> None:
     """
     home = Path(folder).absolute()
     if not copy and not find_spec("jupyterlab"):
-        raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
+        raise CplabError(f"JupyterLab is not installed: {to_install('lab')}")
     if copy or (folder == COPIES and not teach.copies_of(home, name)):
         print(f"{home}: {teach.copy_labs(home)}", flush=True)
     if copy:

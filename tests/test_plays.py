@@ -1,5 +1,6 @@
-"""Every notebook in labs/ is played to its end by papermill, as it is, with the images that are here,
-and with the solutions of its exercises; the shortest one at the smallest size, and by nbval in a usual kernel.
+"""Every notebook in labs/ is played to its end by papermill, as it is, with the images that are
+here, and with the solutions of its exercises; the shortest one at the smallest size, and by nbval
+in a usual kernel.
 
 With `CPLAB_KERNEL`, the name of a kernel with the versions that Colab has, papermill plays all of
 them there at the smallest size: see docs/release.md. A module `google.colab` without anything in it

@@ -130,7 +130,7 @@ def test_a_download_that_fails_says_why_and_ways_out(monkeypatch, own_cache):
     unreachable = urllib.error.URLError(why)
     monkeypatch.setattr(urllib.request, "urlopen", Mock(side_effect=unreachable))
     monkeypatch.setattr(datasets, "ROOTS", ())
-    ways_out = (why, "$SSL_CERT_FILE", "cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")
+    ways_out = (why, "$SSL_CERT_FILE", "cplab data fetch cifar10", "$CPLAB_DATA", "`drawn`")
     one_line(lambda: data.images("cifar10", "ci"), *ways_out)
     assert nothing_half_done(own_cache)
 

@@ -141,6 +141,20 @@ def test_a_lab_of_five_cells_checks_an_answer(own_lab):
     assert own_lab.printed.endswith(": right.\n")
 
 
+def test_each_figure_that_its_text_names_can_be_typed(own_lab):
+    """Beside the run and the imports of the first step."""
+    text = (ROOT / "docs/your_own_lab.md").read_text()
+    words = re.findall(r"`([^`]+)`", text)
+    first_lines = [
+        word for word in words if word.startswith(("import cplab", "from cplab", "run = "))
+    ]
+    names = cell("\n".join(first_lines))
+    figures = [word for word in words if re.match(r"show\.(?!save|figure)\w+\(", word)]
+    assert len(figures) >= 5
+    for figure in figures:
+        assert "<img" in eval(figure, names)._repr_html_(), figure
+
+
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]
 Returned = (tuple, Exception)
 

@@ -9,6 +9,7 @@ a plain one tells as much. A network may walk far and stay near: on displacement
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -40,26 +41,25 @@ class PathLength:
         self.networks = networks
         self.stacked = stacked
         self.before = [weight.clone() for weight in weights]  # before the next step
-        if weights:
-            self.relative = torch.zeros_like(self.norms(self.weights))  # (layers, networks)
-            self.plain = torch.zeros_like(self.relative[0])  # (networks,)
+        # Norms of each step, and of the weights after it: those of each layer, (networks,). They
+        # are put together once the epoch ends, since that takes as long as a small step
+        self.lengths: list[Tensor] = []
+        self.sizes: list[Tensor] = []
 
     @torch.no_grad()
     def add_step(self) -> None:
         """Add what the weights have moved since the last call."""
-        if not self.weights:
-            return
-        torch._foreach_sub_(self.before, self.weights)
-        lengths = self.norms(self.before)  # of the step
-        self.relative += lengths / self.norms(self.weights)
-        self.plain += lengths.square().sum(0).sqrt()
-        torch._foreach_copy_(self.before, self.weights)
+        if self.weights:
+            torch._foreach_sub_(self.before, self.weights)
+            self.lengths += self.norms(self.before)
+            self.sizes += self.norms(self.weights)
+            torch._foreach_copy_(self.before, self.weights)
 
-    def norms(self, weights: list[Tensor]) -> Tensor:
-        """The norm of each layer in each network, (layers, networks)."""
+    def norms(self, weights: list[Tensor]) -> Sequence[Tensor]:
+        """The norm of each layer's weights: (networks,) if they are stacked, else ()."""
         if self.stacked:
-            return torch.stack([weight.flatten(1).norm(dim=1) for weight in weights])
-        return torch.stack(torch._foreach_norm(weights)).view(self.networks, -1).T
+            return [weight.flatten(1).norm(dim=1) for weight in weights]
+        return torch._foreach_norm(weights)
 
     def rows(self) -> list[dict[str, float]]:
         """What the row of the epoch says of each network.
@@ -68,13 +68,22 @@ class PathLength:
             `path_plain`, the sum of ‖step‖ over all layers together. Nothing for networks without
             layers.
         """
-        if not self.weights:
+        if not self.lengths:
             return [{} for _ in range(self.networks)]
-        medians = self.relative.quantile(0.5, dim=0)
+        lengths = self.by_step(self.lengths)
+        by_layer = (lengths / self.by_step(self.sizes)).sum(0)  # (networks, layers)
+        together = lengths.norm(dim=2).sum(0)  # (networks,)
         rows = []
-        for path, plain in zip(medians.tolist(), self.plain.tolist(), strict=True):
-            rows.append(rounded({"path": path, "path_plain": plain}))
+        for paths, plain in zip(by_layer.tolist(), together.tolist(), strict=True):
+            rows.append(rounded({"path": median(paths), "path_plain": plain}))
         return rows
+
+    def by_step(self, norms: list[Tensor]) -> Tensor:
+        """Norms of all steps, (steps, networks, layers)."""
+        steps = torch.stack(norms)
+        if self.stacked:
+            return steps.view(-1, len(self.weights), self.networks).mT
+        return steps.view(-1, self.networks, len(self.weights) // self.networks)
 
 
 @torch.no_grad()
@@ -90,9 +99,9 @@ def displacement(weights: Sequence[Tensor], origin: Sequence[Tensor]) -> float:
     shapes = [weight.shape for weight in weights]
     if not shapes or shapes != [weight.shape for weight in origin]:
         return math.nan
-    moved = torch.stack(torch._foreach_norm(torch._foreach_sub([*weights], [*origin])))
-    relative = moved / torch.stack(torch._foreach_norm([*origin]))
-    return relative.quantile(0.5).item()
+    moved = torch._foreach_norm(torch._foreach_sub([*weights], [*origin]))
+    relative = torch.stack(moved) / torch.stack(torch._foreach_norm([*origin]))
+    return median(relative.tolist())
 
 
 def rounded(distances: dict[str, float]) -> dict[str, float]:

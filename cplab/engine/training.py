@@ -134,14 +134,15 @@ class Training:
     def displacements(self, step: Step) -> dict[str, float]:
         """How far the network is from where it was at birth, and when the latest deficit ended.
 
-        Arguments: step, of the epoch that was trained: if it has a deficit, this is how far that
-            has come.
+        Arguments: step, of the epoch that was trained: if it has a deficit, that has come so far.
         """
         weights = layer_weights(self.state.net)
         origins = self.state.origins
         if step.deficit != NONE:
             origins["deficit"] = [weight.clone() for weight in weights]
-        distances = {f"from_{name}": displacement(weights, at) for name, at in origins.items()}
+        distances = {}
+        for name, origin in origins.items():
+            distances[f"from_{name}"] = displacement(weights, origin)
         return rounded(distances)
 
     def add(self, row: dict, measures: Measures) -> None:

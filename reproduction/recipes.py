@@ -239,9 +239,9 @@ def distance_of_digits() -> Iterator[Part]:
             run.replace(treatments=TAUGHT, windows=without_sense),
             run.replace(treatments=WANDERING),
         ]
-        for way, seed in product(ways, PATH_SEEDS):
-            ways_of_seed = way.replace(seed=seed)
-            yield Part([ways_of_seed, ways_of_seed.replace(deficit="flip")], OWN_RIGHT, path=True)
+        for way in ways:
+            specs = [spec for seed in PATH_SEEDS for spec in blur_and_flip([way], seed)]
+            yield Part(specs, OWN_RIGHT, path=True)
 
 
 def temperature_of_digits() -> Iterator[Part]:

@@ -226,11 +226,11 @@ def distance_of_digits() -> Iterator[Part]:
     that teach nothing."""
     for dataset in ("drawn", "mnist"):
         blurred = blurred_digits(dataset)
-        yield Part(of_seeds([blurred.replace(recovery=1000)]), OWN_RIGHT, path=True)
+        runs = [blurred.replace(recovery=1000)]
         for norm in NORMS:
             recovery = 300 if norm in ("0.05", "0.1") else 100
-            run = treated(blurred.replace(recovery=recovery), f"gradient-{norm}")
-            yield Part(of_seeds([run]), OWN_RIGHT, path=True)
+            runs.append(treated(blurred.replace(recovery=recovery), f"gradient-{norm}"))
+        yield Part(of_seeds(runs), OWN_RIGHT, path=True)
     for dataset in ("drawn", "mnist"):
         run = blurred_digits(dataset).replace(recovery=150)
         without_sense = [(random_labels, 200, 50)]
@@ -239,25 +239,28 @@ def distance_of_digits() -> Iterator[Part]:
             run.replace(treatments=TAUGHT, windows=without_sense),
             run.replace(treatments=WANDERING),
         ]
-        for way in ways:
-            specs = [spec for seed in PATH_SEEDS for spec in blur_and_flip([way], seed)]
-            yield Part(specs, OWN_RIGHT, path=True)
+        specs = [spec for seed in PATH_SEEDS for spec in blur_and_flip(ways, seed)]
+        yield Part(specs, OWN_RIGHT, path=True)
 
 
 def temperature_of_digits() -> Iterator[Part]:
     """A temperature that stays after a blur of digits, also with steps of one length."""
-    for dataset, temperature in product(("drawn", "mnist"), ("temper-10", "temper-4")):
-        for length in ("", "gradient-0.5", "gradient-1", "gradient-2"):
-            run = treated(blurred_digits(dataset), f"{temperature} {length}")
-            yield Part(of_seeds([run]), OWN_RIGHT, path=True)
+    lengths = ("", "gradient-0.5", "gradient-1", "gradient-2")
+    for dataset in ("drawn", "mnist"):
+        runs = []
+        for temperature, length in product(("temper-10", "temper-4"), lengths):
+            runs.append(treated(blurred_digits(dataset), f"{temperature} {length}"))
+        yield Part(of_seeds(runs), OWN_RIGHT, path=True)
 
 
 def transplants() -> Iterator[Part]:
     """All layers but one or two set back to birth when a blur of digits ends."""
     for dataset in ("drawn", "mnist"):
+        runs = []
         for layers in ("2 3", "1 3", "1 2", "3", "2", "1"):
             resets = " ".join(f"reset-{layer}" for layer in layers.split())
-            yield Part(of_seeds([treated(blurred_digits(dataset), resets)]), OWN_RIGHT)
+            runs.append(treated(blurred_digits(dataset), resets))
+        yield Part(of_seeds(runs), OWN_RIGHT)
 
 
 def how_special() -> Iterator[Part]:
@@ -278,8 +281,8 @@ def how_special() -> Iterator[Part]:
         late = run.replace(onset=240 if run.length == 600 else 80)
         pair = [late, late.without_window()]
         measure: dict[str, When] = {"own_images_right": (run.length - 1, run.epochs - 1)}
-        for treatment in ("", "other", norm, "temper-10"):
-            yield Part(of_seeds([treated(run, treatment)]), measure)
+        runs = [treated(run, treatment) for treatment in ("", "other", norm, "temper-10")]
+        yield Part(of_seeds(runs), measure)
         yield Part([spec.replace(seed=seed) for spec, seed in product(pair, PATH_SEEDS)], {})
 
 

@@ -359,7 +359,8 @@ def test_a_quantity_that_reads_no_result_has_the_first_fifty_seeds(results):
 
 def trained(run, accuracy):
     """The whole result of a run whose accuracy never changes."""
-    same = [[value] * run.epochs for value in (0.1, 1.0, accuracy, 0.0)]
+    row = {"lr": 0.1, "train_loss": 1.0, "test_accuracy": accuracy, "seconds": 0.0}
+    same = {name: [value] * run.epochs for name, value in row.items()}
     return Result(run, run.values(same), 1.0, "", "cpu", "", 1, "", "")
 
 

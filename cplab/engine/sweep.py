@@ -23,7 +23,7 @@ from cplab.engine.workers import AnyWorker, Pool
 from cplab.errors import Cancelled, CplabError, Failed
 from cplab.files import tidy
 from cplab.measure import Measures
-from cplab.runs import MEASURED, Run
+from cplab.runs import DISTANCES, MEASURED, Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import Registered, modules_for, own_entries
@@ -373,9 +373,9 @@ def training_of(spec: Run | Experiment, stretch: Stretch) -> ResultFields:
         for name, value in row.get("measured", {}).items():
             measured.setdefault(name, {})[row["epoch"]] = value
     epochs = [row for row in stretch.rows if "epoch" in row]
-    columns = []
-    for name in MEASURED:
-        columns.append([row[name] for row in epochs])
+    columns = {}
+    for name in (*MEASURED, *DISTANCES):
+        columns[name] = [row.get(name) for row in epochs]
     values = spec.values(columns)
     seconds = sum(row["seconds"] for row in stretch.rows)
     repeatable = not any("unsteady" in row for row in stretch.rows)

@@ -2,8 +2,10 @@
 them."""
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from cplab.tracebacks import own_lines
@@ -167,8 +169,26 @@ def installed() -> Iterator[None]:
         library = (error.name or "").partition(".")[0]
         if library not in EXTRAS:
             raise
-        command = f"pip install 'cplab[{EXTRAS[library]}]'"
-        raise CplabError(f"{library} is not installed, and this needs it: {command}") from error
+        raise CplabError(why_missing(library)) from error
+
+
+def why_missing(library: str) -> str:
+    """Why a library is missing, and what to do, in one line.
+
+    >>> why_missing("pdoc")
+    "pdoc is not installed, and this needs it: pip install 'cplab[site]'"
+    """
+    if library in ("torch", "torchvision") and (reason := why_no_torch()):
+        return reason
+    command = f"pip install 'cplab[{EXTRAS[library]}]'"
+    return f"{library} is not installed, and this needs it: {command}"
+
+
+def why_no_torch() -> str:
+    """What `start.py` has written where it has not brought torch, or not yet; else nothing."""
+    with suppress(OSError):
+        return Path(sys.prefix, "torch.txt").read_text("utf-8")
+    return ""
 
 
 @contextmanager

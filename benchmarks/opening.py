@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SLOW_LINE = 20e6 / 8  # bytes a second
 PATIENCE = 600  # seconds
 FIRST_CELLS = 5  # from the top of lab 00, to its screen
-KERNEL = "[data-status=idle]"
+KERNEL = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
 LINE = "[data-is=large] path"
 CLOSED = ("--no-browser", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly")
 
@@ -141,6 +141,7 @@ def address_in(log: Path) -> str:
 
 def press_train(page: Any) -> None:
     """Run the first cells of lab 00, and press Train on its screen."""
+    page.locator(KERNEL).first.wait_for(state="attached")
     page.locator(".jp-Notebook .jp-Cell").first.click()
     for _ in range(FIRST_CELLS):
         page.keyboard.press("Shift+Enter")

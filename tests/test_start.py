@@ -7,6 +7,7 @@ One environment is made for nearly all tests, since that takes seconds; after ea
 import http.server
 import inspect
 import os
+import queue
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,9 @@ import pytest
 from conftest import ROOT
 
 import start
-from cplab import errors
+from cplab import Run, errors
+from cplab.estimates import Lack
+from cplab.lab import jobs, missing
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 
@@ -269,6 +272,24 @@ def test_torch_comes_while_jupyterlab_runs_and_all_else_stays(clone, monkeypatch
     versions = "print(m.version('shared'), m.version('setuptools'))"
     assert clone.python(f"import importlib.metadata as m; {versions}") == f"1.0 {before}"
     assert not (clone.environment.folder / "torch-new").exists()
+
+
+def test_a_page_is_told_what_training_waits_for_and_then_that_it_can_begin(clone, monkeypatch):
+    clone.server.may.clear()
+    torch = clone.environment.packages / "torch"
+    monkeypatch.setattr(jobs, "find_spec", lambda name: name != "torch" or torch.exists() or None)
+    monkeypatch.setattr(sys, "prefix", str(clone.environment.folder))
+    heard = queue.Queue()
+    with clone.start() as process:
+        read_until(process, "opened")
+        assert clone.server.asked.wait(100)
+        button = missing.offer([Lack(Run("blur", length=1, recovery=1, profile="ci"))])
+        monkeypatch.setattr(button.link, "send", heard.put)
+        button.link._handle_custom_msg({"hello": True}, [])
+        assert heard.get(timeout=100) == {"alive": True, "why": start.COMING}
+        clone.server.may.set()
+        assert heard.get(timeout=100) == {"alive": True, "why": ""}
+        clone.close_jupyterlab(process)
 
 
 def test_torch_ends_with_jupyterlab_and_the_next_start_goes_on(clone, monkeypatch):

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -207,8 +207,25 @@ def installed() -> Iterator[None]:
         library = (error.name or "").partition(".")[0]
         if library not in EXTRAS:
             raise
-        remedy = to_install(EXTRAS[library])
-        raise CplabError(f"{library} is not installed, and this needs it: {remedy}") from error
+        raise CplabError(why_missing(library)) from error
+
+
+def why_missing(library: str) -> str:
+    """Why a library is missing, and what to do, in one line.
+
+    >>> why_missing("pdoc").endswith("[site]'")
+    True
+    """
+    if library in ("torch", "torchvision") and (reason := why_no_torch()):
+        return reason
+    return f"{library} is not installed, and this needs it: {to_install(EXTRAS[library])}"
+
+
+def why_no_torch() -> str:
+    """What `start.py` has written where it has not brought torch, or not yet; else nothing."""
+    with suppress(OSError):
+        return Path(sys.prefix, "torch.txt").read_text("utf-8")
+    return ""
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from IPython.display import display, update_display
 from cplab import data, datasets, deficits
 from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.digits import drawn
-from cplab.errors import CplabError, quote, whole
+from cplab.errors import CplabError, quote, whole, why_missing
 from cplab.estimates import Estimate, estimate, student_factor
 from cplab.lab.explorer import Look, look
 from cplab.lab.link import WHERE, Link, Output, script
@@ -416,7 +416,8 @@ def with_deficit(content: NurseryContent, given: str | Callable) -> None:
     if deficit.name in OFFERS:
         label = OFFERS[deficit.name].label
     elif find_spec("torch") is None:
-        content["note"] = f"“{label}” needs Python with torch; the other deficits train here."
+        why = why_missing("torch")
+        content["note"] = f"“{label}” needs torch; the other deficits train here. {why}."
         return
     else:
         words = f"Under “{label}”"

@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 
 REPOSITORY = ""  # its address, which `python docs/release.py` writes
 SITE_TITLE = "Critical learning periods in deep networks"
-FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
-weights and the same digits, and is spared the blur. *Harm* is how far ahead the twin ends
-on test digits, in points ({percent} interval over networks). All of it is trained in your
-browser.
-
-1. Move the second blur to other ages. From what age are they safe?
-2. Make the first one shorter. How much blur leaves no mark?
-3. Turn the digits **upside down** instead. Does that leave a mark?
-
+# What stands below the first screen, in HTML, which Markdown takes as well
+ABOUT = """<p>Each network learns {count} digits of its own by heart. Its <em>twin</em> has the same
+initial weights and the same digits, and is spared the blur. <em>Harm</em> is how far ahead the twin
+ends on test digits, in points ({percent} interval over networks). All of it is trained in your
+browser.</p>
+<ol>
+<li>Move the second blur to other ages. From what age are they safe?</li>
+<li>Make the first one shorter. How much blur leaves no mark?</li>
+<li>Turn the digits <strong>upside down</strong> instead. Does that leave a mark?</li>
+</ol>
+"""
+FRONT = """{about}
 ## The labs
 
 {labs}
@@ -423,8 +426,15 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     listed = "\n".join(rows[True])
     if rows[False]:
         listed += "\n\n**Going further**\n\n" + "\n".join(rows[False])
-    text = FRONT.format(count=tiny.KNOBS["digits"], percent=PERCENT, labs=listed, words=WORDS)
+    text = FRONT.format(about=about(), labs=listed, words=WORDS)
     page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
     live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     cells = [v4.new_markdown_cell(f"# {SITE_TITLE}"), live, v4.new_markdown_cell(text)]
     return v4.new_notebook(cells=cells)
+
+
+def about() -> str:
+    """What stands below the first screen, as HTML."""
+    from cplab.lab import tiny
+
+    return ABOUT.format(count=tiny.KNOBS["digits"], percent=PERCENT)

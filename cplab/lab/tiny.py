@@ -42,7 +42,7 @@ class Offer(NamedTuple):
     beginning: str
 
 
-PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "pictures", "digit")
+PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "inside", "pictures", "digit")
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(
@@ -141,13 +141,11 @@ class OfferedKind(Look):
 class PlanOfAll(TypedDict):
     """What the plans of all networks have in common.
 
-    width: of a layer. every: epochs between tests. look: epochs between looks at the first units.
-    names: what wrong names the classes get.
+    width: of a layer. every: epochs between tests. names: what wrong names the classes get.
     """
 
     width: int
     every: int
-    look: int
     names: Sequence[int]
 
 
@@ -231,7 +229,7 @@ def content(networks: int = 10, seed: int = 0, compare: bool = False) -> Nursery
         "windows": windows,
         "second": {"onset": LATE},
         "knobs": {**KNOBS},
-        "fixed": {"width": TINY.width, "every": 5, "look": 25, "names": NAMES},
+        "fixed": {"width": TINY.width, "every": 5, "names": NAMES},
         "latest": LATEST,
         "networks": networks,
         "seed": seed,

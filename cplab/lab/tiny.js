@@ -85,7 +85,12 @@ class Nursery extends Improved {
     if (model.get("state").seen) return;
     model.set("state", {seen: true});
     model.save_changes();
-    setTimeout(() => this.scrollIntoView({block: "nearest"}), SETTLED);
+    setTimeout(() => this.comeIntoSight(), SETTLED);
+  }
+
+  // Scroll as little as shows all from the words to the figure; without room for that, the words.
+  comeIntoSight() {
+    for (const part of [this.large, this.head]) part.scrollIntoView({block: "nearest"});
   }
 
   addControls() {
@@ -173,7 +178,7 @@ class Nursery extends Improved {
     return windows.map((window, index) => {
       const condition = this.conditionOf(window);
       const pairs = [...condition.pairs.values()];
-      const name = windows.length > 1 ? nameOf(windows, index, content.kinds, true) : "";
+      const name = windows.length > 1 ? nameOf(windows, index, content.kinds) : "";
       const grows = Boolean(training?.conditions.includes(condition));
       return {window, pairs, harm: this.harmAt(condition), name, grows};
     });
@@ -256,7 +261,7 @@ class Nursery extends Improved {
     for (let seed = content.seed; seeds.length < content.networks; seed++)
       if (!conditions.some(({pairs}) => pairs.has(seed))) seeds.push(seed);
     for (const condition of conditions) this.trained.set(this.key(condition.window), condition);
-    this.scrollIntoView({block: "nearest"});
+    this.comeIntoSight();
     say(this.status, "");
     const common = {...content.fixed, ...knobs};
     this.training = new Cohort(digits, common, conditions, seeds, (news) => this.hear(news));
@@ -346,10 +351,8 @@ class Nursery extends Improved {
 
   earlierWords(window, pairs) {
     const {n, words} = harmOf(pairs, this.content.t);
-    const isSameKind = window.kind === this.windows[0].kind;
-    const label = isSameKind ? "" : `${this.content.kinds[window.kind].label} `;
     const harm = n ? `: ${words}` : "";
-    return `${label}${timeOf(window)}${harm}`;
+    return `${nameOf([window, this.windows[0]], 0, this.content.kinds)}${harm}`;
   }
 
   drawControls(views) {
@@ -384,7 +387,7 @@ class Nursery extends Improved {
     if (windows.length > 1) return WHEN;
     const [{kind}] = windows;
     if (kind === content.windows[0].kind) return content.begin;
-    return `Does “${kinds[kind].label}” leave a mark? Press Train.`;
+    return `Does “${kinds[kind].label}” do harm? Press Train.`;
   }
 
   drawLanes() {
@@ -481,7 +484,7 @@ class Nursery extends Improved {
     });
     const grown = offered.filter(({pair}) => pair.spoilt.tests.length);
     const names = grown.map(
-      ({index, seed}) => `network ${seed} ${nameOf(windows, index, content.kinds)}`,
+      ({index, seed}) => `network ${seed}, ${nameOf(windows, index, content.kinds)}`,
     );
     const {value} = chosen;
     if (`${names}` !== `${Array.from(chosen.options, ({text}) => text)}`) {

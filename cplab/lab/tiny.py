@@ -68,10 +68,10 @@ OFFERS = {  # `spoil` in networks.js changes images under each
     "cover": Offer("cover", "With a part covered"),
 }
 LENGTH = 200  # epochs of the deficit, at first
-LATE = 80  # clear epochs before the deficit in a second window, at first
+LATE = 80  # the epoch at which the deficit in a second window begins, at first
 NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 MOST_CLASSES = 10  # that the screen can show
-BEGIN = "Does a childhood in a blur leave a mark? Drag the blur, and press Train."
+BEGIN = "Does a blur in childhood do harm? Drag the blur, and press Train."
 STILL = f"Small networks grow up here: run this cell. {WHERE}"
 EARLY = "No network has grown up on the screen yet: press Train, then run this cell again."
 
@@ -80,7 +80,7 @@ EARLY = "No network has grown up on the screen yet: press Train, then run this c
 
 
 class Window(TypedDict):
-    """When a deficit lasts: it begins after `onset` clear epochs, for `length` epochs."""
+    """When a deficit lasts: from epoch `onset` on, for `length` epochs."""
 
     kind: str
     onset: int
@@ -268,7 +268,7 @@ def run_of(window: Window) -> Run:
 
 @cache
 def shipped_window(onset: int) -> ShippedWindow:
-    """Networks that came with the lab, blurred after so many clear epochs, and their twins."""
+    """Networks that came with the lab, blurred at this epoch, and their twins."""
     window: Window = {**WINDOW, "onset": onset}
     run = run_of(window)
     with shipped_only():
@@ -300,7 +300,9 @@ def right_half() -> str:
     with shipped_only():
         known = [100 * result.measured["own_images_right"][last] for result in each_result(run)]
         left = harm(run)
-    return f"Covering the right half has {estimate(known)} % as well, and leaves {left} points."
+    return (
+        f"Covering the right half has {estimate(known)} % as well, and does {left} points of harm."
+    )
 
 
 # Digits -------------------------------------------------------------------------------------------
@@ -413,7 +415,7 @@ def with_deficit(content: NurseryContent, given: str | Callable) -> None:
         classes = data.classes(content.get("images", TINY.dataset))
         content["own"] = own_deficit(deficit, content["digits"], content["seed"], classes)
         content["note"] = own_note(deficit, content["own"])
-    content["begin"] = f"Does “{label}” leave a mark? Press Train."
+    content["begin"] = f"Does “{label}” do harm? Press Train."
     for window in content["windows"]:
         window["kind"] = deficit.name
 
@@ -605,7 +607,7 @@ class Nursery:
     Arguments:
         networks: how many one press trains for each window.
         seed: of the first one, by default one without shipped results.
-        compare: whether a second window stands on the line of life, after 80 clear epochs.
+        compare: whether a second window stands on the line of life, at epoch 80.
         deficit: a function of your own, or a name.
         images: a name from `cplab.images_from`, or that of an installed data set.
         onset, length: of the deficit at first, in epochs.

@@ -93,8 +93,18 @@ function drawLength(element, last, {window, pair, index}, quantity, epoch) {
     ],
     "moment",
   );
-  drawNetworks(plot, {window, pairs: [pair]}, index, quantity);
+  const lines = drawNetworks(plot, {window, pairs: [pair]}, index, quantity);
+  nameLine(plot, lines.twin, "its twin", "faint middle");
+  nameLine(plot, lines.spoilt, "the network", `name middle w${index}`);
   plot.finish(element.parentElement.firstElementChild.textContent);
+}
+
+// Write a name at the highest point of a line, if it has any.
+function nameLine(plot, line, name, className) {
+  const [first, ...others] = line;
+  if (!first) return;
+  const highest = others.reduce((a, b) => (b[1] > a[1] ? b : a), first);
+  plot.label(highest, name, className, {down: -6});
 }
 
 // In words -----------------------------------------------------------------------------------------

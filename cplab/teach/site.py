@@ -32,8 +32,9 @@ on test digits, in points ({percent} interval over networks). All of it is train
 browser.
 
 1. Move the second blur to other ages. From what age are they safe?
-2. Make the first one shorter. How much blur leaves no mark?
-3. Turn the digits **upside down** instead. Does that leave a mark?
+2. Make the first one shorter. How much blur does no harm?
+3. Turn the digits **upside down** instead. Does that do harm?
+4. Open *Why? A look inside one of them*. What has a blurred network left to learn?
 
 ## The labs
 

@@ -513,7 +513,7 @@ function engine() {
     ...{SIDE, PIXELS, loadArithmetic, image, spoil, generator, chances, stageAt, seenImage},
     ...{chosenDigits},
     // for training, and its tests
-    ...{CLASSES, train, trainInSlices, makeGate, serve},
+    ...{CLASSES, shuffled, train, trainInSlices, makeGate, serve},
   };
 }
 

@@ -21,7 +21,8 @@ function nameOf(windows, index, kinds) {
   const {onset, length, kind} = window;
   if (other?.kind === kind && other.onset === onset) return `for ${countOf(length)}`;
   const parts = [timeOf(window)];
-  if (areUnlike(windows)) parts[0] = `${countOf(length)} from ${onset ? `epoch ${onset}` : "birth"}`;
+  if (areUnlike(windows))
+    parts[0] = `${countOf(length)} from ${onset ? `epoch ${onset}` : "birth"}`;
   if (other && other.kind !== kind) parts.unshift(kinds[kind].label);
   return parts.join(" ");
 }

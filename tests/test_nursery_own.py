@@ -236,7 +236,7 @@ def accuracies(count, epochs, salt):
 def life(percents, tested):
     """What the page knows of a network that was tested after some epochs, counted from 1."""
     tests = [{"age": epoch, "right": percents[epoch - 1], "own": 50} for epoch in tested]
-    return {"tests": tests, "answers": [0] * 1000, "looks": []}
+    return {"tests": tests, "answers": [0] * 1000}
 
 
 def result(run, percents):

@@ -42,7 +42,7 @@ class Offer(NamedTuple):
     beginning: str
 
 
-PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "pictures", "digit")
+PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "inside", "pictures", "digit")
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(
@@ -68,10 +68,10 @@ OFFERS = {  # `spoil` in networks.js changes images under each
     "cover": Offer("cover", "With a part covered"),
 }
 LENGTH = 200  # epochs of the deficit, at first
-LATE = 80  # clear epochs before the deficit in a second window, at first
+LATE = 80  # the epoch at which the deficit in a second window begins, at first
 NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 MOST_CLASSES = 10  # that the screen can show
-BEGIN = "Does a childhood in a blur leave a mark? Drag the blur, and press Train."
+BEGIN = "Does a blur in childhood do harm? Drag the blur, and press Train."
 STILL = f"Small networks grow up here: run this cell. {WHERE}"
 EARLY = "No network has grown up on the screen yet: press Train, then run this cell again."
 
@@ -80,7 +80,7 @@ EARLY = "No network has grown up on the screen yet: press Train, then run this c
 
 
 class Window(TypedDict):
-    """When a deficit lasts: it begins after `onset` clear epochs, for `length` epochs."""
+    """When a deficit lasts: from epoch `onset` on, for `length` epochs."""
 
     kind: str
     onset: int
@@ -141,13 +141,11 @@ class OfferedKind(Look):
 class PlanOfAll(TypedDict):
     """What the plans of all networks have in common.
 
-    width: of a layer. every: epochs between tests. look: epochs between looks at the first units.
-    names: what wrong names the classes get.
+    width: of a layer. every: epochs between tests. names: what wrong names the classes get.
     """
 
     width: int
     every: int
-    look: int
     names: Sequence[int]
 
 
@@ -230,7 +228,7 @@ def content(networks: int = 10, seed: int = 0, compare: bool = False) -> Nursery
         "windows": windows,
         "second": {"onset": LATE},
         "knobs": {**KNOBS},
-        "fixed": {"width": TINY.width, "every": 5, "look": 25, "names": NAMES},
+        "fixed": {"width": TINY.width, "every": 5, "names": NAMES},
         "latest": LATEST,
         "networks": networks,
         "seed": seed,
@@ -280,7 +278,7 @@ def run_of(window: Window) -> Run:
 
 @cache
 def shipped_window(onset: int) -> ShippedWindow:
-    """Networks that came with the lab, blurred after so many clear epochs, and their twins."""
+    """Networks that came with the lab, blurred at this epoch, and their twins."""
     window: Window = {**WINDOW, "onset": onset}
     run = run_of(window)
     with shipped_only():
@@ -312,7 +310,9 @@ def right_half() -> str:
     with shipped_only():
         known = [100 * result.measured["own_images_right"][last] for result in each_result(run)]
         left = harm(run)
-    return f"Covering the right half has {estimate(known)} % as well, and leaves {left} points."
+    return (
+        f"Covering the right half has {estimate(known)} % as well, and does {left} points of harm."
+    )
 
 
 # Digits -------------------------------------------------------------------------------------------
@@ -426,7 +426,7 @@ def with_deficit(content: NurseryContent, given: str | Callable) -> None:
         classes = data.classes(content.get("images", TINY.dataset))
         content["own"] = own_deficit(deficit, content["digits"], content["seed"], classes)
         content["note"] = own_note(deficit, content["own"])
-    content["begin"] = f"Does “{label}” leave a mark? Press Train."
+    content["begin"] = f"Does “{label}” do harm? Press Train."
     for window in content["windows"]:
         window["kind"] = deficit.name
 
@@ -616,7 +616,7 @@ class Nursery:
     Arguments:
         networks: how many one press trains for each window.
         seed: of the first one, by default one without shipped results.
-        compare: whether a second window stands on the line of life, after 80 clear epochs.
+        compare: whether a second window stands on the line of life, at epoch 80.
         deficit: a function of your own, or a name.
         images: a name from `cplab.images_from`, or that of an installed data set.
         onset, length: of the deficit at first, in epochs.

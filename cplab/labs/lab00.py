@@ -146,7 +146,7 @@ def read_aloud(runs: Iterable[Run]) -> str:
     listed = [f"{age}: <b>{points}</b>" for age, points in harms.items() if points.seeds]
     if not listed:
         return ""
-    return f"<p>Your harm, by clear epochs before the deficit: {', '.join(listed)}.</p>"
+    return f"<p>Your harm, by age in epochs: {', '.join(listed)}.</p>"
 
 
 def grow(runs: Iterable[Run]) -> Job | lab.Nursery | None:

@@ -36,8 +36,9 @@ ends on test digits, in points ({percent} interval over networks). All of it is 
 browser.</p>
 <ol>
 <li>Move the second blur to other ages. From what age are they safe?</li>
-<li>Make the first one shorter. How much blur leaves no mark?</li>
-<li>Turn the digits <strong>upside down</strong> instead. Does that leave a mark?</li>
+<li>Make the first one shorter. How much blur does no harm?</li>
+<li>Turn the digits <strong>upside down</strong> instead. Does that do harm?</li>
+<li>Open <em>Why? A look inside one of them</em>. What has a blurred network left to learn?</li>
 </ol>
 """
 FRONT = """{about}

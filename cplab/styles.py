@@ -24,7 +24,7 @@ class Style(NamedTuple):
 
 
 EQUAL = Style("equal training", "#666666", "dashed", "square_x")
-NEWBORN = Style("newborn", "#949494", "dotted", "diamond_cross")
+TWIN = Style("twin", "#949494", "dotted", "diamond_cross")
 LIVE = Style("live", "#D55E00", "solid", "star")
 
 DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
@@ -62,12 +62,12 @@ def cued(label: str, colour: str) -> Style:
 # Styles of controls, and of kinds of networks that are not named by a deficit
 LOOKS = {
     EQUAL.label: EQUAL,
-    NEWBORN.label: NEWBORN,
+    TWIN.label: TWIN,
     LIVE.label: LIVE,
     "biological": cued("grown and pruned", "#009E73"),
     "random": cued("random", "#777777"),
-    "inked": cued("random, inked pixels", "#56B4E9"),
-    "per_pixel": cued("same number a pixel", "#0072B2"),
+    "inked": cued("inked pixels", "#56B4E9"),
+    "per_pixel": cued("same number on each pixel", "#0072B2"),
     "degrees": cued("same degrees", "#7722DD"),
     "dense": cued("dense", "#885533"),
     "images": cued("images", "#009E73"),
@@ -128,12 +128,11 @@ def age(run: Run) -> str:
 
     >>> from cplab import Run
     >>> age(Run("blur", length=16)), age(Run("blur", onset=24, length=16))
-    ('from birth', 'after 24 clear epochs')
+    ('from birth', 'at epoch 24')
     """
     if run.onset == 0:
         return "from birth"
-    epochs = "epoch" if run.onset == 1 else "epochs"
-    return f"after {run.onset} clear {epochs}"
+    return f"at epoch {run.onset}"
 
 
 def colour(kind: str | Callable) -> str:

@@ -167,6 +167,30 @@ def test_it_ends_with_what_would_change_our_mind(lab):
     assert len(re.findall("^- ", end, re.M)) >= 2
 
 
+GUIDE = (ROOT / "docs/teaching.md").read_text("utf-8")
+WORDS = dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+) \|$", GUIDE, re.M))
+FOLD = re.compile(r"<details>.*?</details>", re.S)
+
+
+def test_a_word_opens_to_the_sentence_that_the_guide_has(lab):
+    for fold in FOLD.findall(prose(lab)):
+        [summary] = re.findall("<summary>(.+?)</summary>", fold)
+        if not {*summary.split(", ")} <= WORDS.keys():
+            continue
+        opened = dict(re.findall(r"^- \*\*(.+?)\*\*: (.+)$", fold, re.M))
+        assert opened == {word: WORDS[word] for word in summary.split(", ")}
+
+
+@pytest.mark.parametrize("word", ["twin", "equal training", "lost time"])
+def test_a_word_is_explained_before_a_lab_s_text_uses_it(lab, word):
+    """In bold where its sentence stands in the text, or in a fold."""
+    for cell in lab.cells[1:]:  # a title may wonder what it is
+        if cell.cell_type == "markdown":
+            if f"**{word}**" in cell.source.lower():
+                return
+            assert not re.search(rf"\b{word}s?\b", FOLD.sub("", cell.source), re.I)
+
+
 NAMES = [*site.PUBLIC, "cplab.measure.fisher", "cplab.labs"]
 NAMES += [f"cplab.labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py")]
 MODULES = {name: importlib.import_module(name) for name in NAMES}

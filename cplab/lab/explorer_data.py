@@ -221,12 +221,12 @@ def name_network(point: Point) -> str:
 
     >>> name_network(Point("blur", 0, 16)), name_network(Point("flip", 24, 8))
     ('the network blurred for its first 16 epochs', \
-'the network shown flipped images for 8 epochs after its first 24')
+'the network shown flipped images at epoch 24 for 8 epochs')
     """
     condition = CONDITIONS.get(point.deficit, f"with {label(point.deficit)}")
     epochs = epochs_in_words(point.length)
-    window = f"{epochs} after its first {point.onset}" if point.onset else f"its first {epochs}"
-    return f"the network {condition} for {window}"
+    window = f"at epoch {point.onset} for {epochs}" if point.onset else f"for its first {epochs}"
+    return f"the network {condition} {window}"
 
 
 def headline(point: Point, harm: Estimate) -> str:
@@ -254,7 +254,7 @@ def small_print(clear_epochs: int, harm: Estimate, reached: float | None) -> str
         seeds += ": no interval, no verdict"
     parts = [f"after {clear_epochs} clear epochs", seeds]
     if harm.sign == 1 and reached is not None:
-        parts.append(f"it is where the other was after {reached:.0f}")
+        parts.append(f"its twin was as good after {reached:.0f}")
     return " · ".join(parts)
 
 
@@ -262,11 +262,11 @@ def name_of(point: Point) -> str:
     """The name of a point, for the end of its line.
 
     >>> name_of(Point("blur", 0, 16)), name_of(Point("flip", 24, 8))
-    ('blur, first 16 epochs', 'vertical flip, 8 epochs after 24')
+    ('blur, first 16 epochs', 'vertical flip at epoch 24, 8 epochs')
     """
     epochs = epochs_in_words(point.length)
-    window = f"{epochs} after {point.onset}" if point.onset else f"first {epochs}"
-    return f"{label(point.deficit)}, {window}"
+    kind = label(point.deficit)
+    return f"{kind} at epoch {point.onset}, {epochs}" if point.onset else f"{kind}, first {epochs}"
 
 
 def tag(harm: Estimate) -> str:
@@ -297,11 +297,11 @@ def size_of(harm: Estimate) -> str:
 
 
 def sides_of(harm: Estimate) -> str:
-    """Write the seeds of both sides: `10 seeds`, or `5 seeds against 10`."""
+    """Write the seeds of both sides: `10 seeds`, or `5 seeds, 10 twins`."""
     clear = harm.counts[0]
     deprived = harm.counts[-1]
     words = estimates.seeds_of_groups(deprived)
-    return words if deprived == clear else f"{words} against {clear}"
+    return words if deprived == clear else f"{words}, {clear} twins"
 
 
 # All of it, as plain data -------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def Prediction(
     Raises: CplabError for a scale without a length, or without anything to guess.
 
     >>> from cplab import Run
-    >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
+    >>> Prediction({"twin": Run()}, {"blurred": Run("blur", length=16)})
     How high is the final test accuracy?
     """
     check_dict("given", given)

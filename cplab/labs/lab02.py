@@ -63,19 +63,19 @@ def first_without_harm(harms: Mapping[int, Estimate]) -> int | str | None:
 
 
 def ages_in_words(harms: Mapping[int, Estimate]) -> str:
-    """Say what is left at the lowest age and at the first without harm, of {age: harm}.
+    """Say the harm at the lowest age and at the first without any, of {age: harm}.
 
     >>> ages_in_words({0: estimate([4.0, 4.2]), 8: estimate([-1.0, 1.2])})
-    'From birth it leaves 4.1 ± 1.3 points, after 8 clear epochs 0.1 ± 14.0.'
+    'From birth it does 4.1 ± 1.3 points of harm, at epoch 8 0.1 ± 14.0.'
     """
     youngest = min(harms)
     first = first_without_harm(harms)
     if first is None:
         return NOT_TRAINED
-    begin = f"After {youngest} clear epochs" if youngest else "From birth"
+    begin = f"At epoch {youngest}" if youngest else "From birth"
     if not isinstance(first, int):
-        return f"{begin} it leaves {harms[youngest]} points, and some at each of these ages."
-    return f"{begin} it leaves {harms[youngest]} points, after {first} clear epochs {harms[first]}."
+        return f"{begin} it does {harms[youngest]} points of harm, and some at each of these ages."
+    return f"{begin} it does {harms[youngest]} points of harm, at epoch {first} {harms[first]}."
 
 
 def half_by_images(run: Run, clear_onset: int) -> Interval | Estimate:

@@ -66,8 +66,8 @@ def ranking(ends: Mapping[str, Estimate]) -> str:
     apart, and those whose networks are not trained.
 
     >>> from cplab.estimates import estimate
-    >>> ranking({"newborn": estimate([50, 51, 52]), "flip": estimate([60, 61, 62])})
-    'From best to worst: flip, newborn; cannot be told apart: none'
+    >>> ranking({"twin": estimate([50, 51, 52]), "flip": estimate([60, 61, 62])})
+    'From best to worst: flip, twin; cannot be told apart: none'
     """
     means = {name: end.mean for name, end in ends.items() if end.seeds}
     order = sorted(means, key=lambda name: means[name], reverse=True)

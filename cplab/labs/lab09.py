@@ -64,7 +64,7 @@ def with_controls(run: Run) -> dict[str, Run]:
     return {
         "with it": run,
         "without it": run.replace(treatments=()),
-        "newborn with it": run.newborn(),
+        "twin with it": run.newborn(),
         "equal training with it": run.equal_training(),
     }
 

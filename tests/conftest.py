@@ -20,6 +20,7 @@ from browser import chromium, used_page  # noqa: F401 (fixtures)
 from hypothesis import settings
 from hypothesis import strategies as st
 from IPython.core.compilerop import CachingCompiler
+from person import answers, site  # noqa: F401 (fixtures)
 
 # One thread for all that is trained, in other processes too, as `make test` has it.
 os.environ["OMP_NUM_THREADS"] = "1"

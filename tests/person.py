@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+from filelock import FileLock
+
 
 def command(folder, name, *words):
     """Give a command in a folder, with the programs of this Python, and return what it prints."""
@@ -22,6 +25,26 @@ def command(folder, name, *words):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.fixture(scope="session")
+def site(worker_id, tmp_path_factory):
+    """The folder of the site's pages with lab 00. They are written once for all workers."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent
+    with FileLock(folder / "pages.lock"):
+        if not (folder / "pages" / "reference.html").exists():
+            command(folder, "cplab", "site", "pages", "00_")
+    return folder / "pages"
+
+
+@pytest.fixture
+def answers(tmp_path):
+    """The teacher's folder, which is empty."""
+    folder = tmp_path / "answers"
+    folder.mkdir()
+    return folder
 
 
 class Said(NamedTuple):

@@ -481,7 +481,8 @@ def own_files(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield tmp_path
     for name, module in [*sys.modules.items()]:
-        if str(tmp_path) in str(getattr(module, "__file__", "")):
+        places = f"{getattr(module, '__file__', '')} {getattr(module, '__path__', '')}"
+        if str(tmp_path) in places:
             del sys.modules[name]
 
 

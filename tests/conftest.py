@@ -481,8 +481,7 @@ def own_files(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield tmp_path
     for name, module in [*sys.modules.items()]:
-        places = f"{getattr(module, '__file__', '')} {getattr(module, '__path__', '')}"
-        if str(tmp_path) in places:
+        if str(tmp_path) in str(getattr(module, "__file__", "")):
             del sys.modules[name]
 
 

@@ -517,20 +517,20 @@ REACHED = {
         "from between import dim",
     ),
     "a module of a package": (
-        {"proj/__init__.py": "", "proj/late.py": HELPER},
-        "from proj.late import dim",
+        {"pack/__init__.py": "", "pack/late.py": HELPER},
+        "from pack.late import dim",
     ),
     "a module that a package is asked for": (
-        {"proj/late.py": HELPER},
-        "from proj import late; dim = late.dim",
+        {"loose/late.py": HELPER},
+        "from loose import late; dim = late.dim",
     ),
     "its neighbour in a package": (
-        {"proj/late.py": HELPER, "proj/all.py": "from .late import dim"},
-        "import proj.all; dim = proj.all.dim",
+        {"pack/__init__.py": "", "pack/late.py": HELPER, "pack/all.py": "from .late import dim"},
+        "import pack.all; dim = pack.all.dim",
     ),
     "what a package loads": (
-        {"proj/late.py": HELPER, "proj/__init__.py": "from . import late", "proj/k.py": ""},
-        "import proj.k; dim = proj.late.dim",
+        {"pack/late.py": HELPER, "pack/__init__.py": "from . import late", "pack/k.py": ""},
+        "import pack.k; dim = pack.late.dim",
     ),
 }
 
@@ -546,8 +546,8 @@ def test_a_key_follows_what_imports_inside_a_function_reach_and_nothing_else(own
     assert f(torch.ones(1), 0)[0] == 0.5  # so it is reached
     assert Reading(f).digest == first  # also once it is loaded
     (own_files / "unrelated.py").write_text(HELPER)
-    (own_files / "proj").mkdir(exist_ok=True)
-    (own_files / "proj" / "unrelated.py").write_text(HELPER)
+    (own_files / "pack").mkdir(exist_ok=True)
+    (own_files / "pack" / "unrelated.py").write_text(HELPER)
     [file] = [path for path, text in texts.items() if text == HELPER]
     (own_files / file).write_text(f"# edited\n{HELPER}")
     assert Reading(f).digest == first

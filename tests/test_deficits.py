@@ -324,4 +324,4 @@ def test_a_strength_that_is_no_whole_number_leads_to_a_partial_and_names_own_def
         "mislabel"
     ]
     find_deficit(mislabel)
-    one_line(lambda: find_deficit("mislabel-0.3"), "mislabel", "strabismus, mislabel", "partial")
+    one_line(lambda: find_deficit("mislabel-0.3"), ", mislabel", "written", "partial")

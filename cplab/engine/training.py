@@ -214,6 +214,9 @@ def begin(
     task = run.task
     measures = measures or {}
     images = task.images(device)
+    for part in run.timeline:
+        if isinstance(part, Step):
+            task.images(device, int(part.image_part))  # so that too few are noticed before training
     provenance: Provenance = {
         "copy": images.copy,
         "device": devices.machine(device),

@@ -166,11 +166,13 @@ def treatment(function: Callable | None = None, **options: Any) -> Any:
     moves the weights; loss is that of the batch. Each changes in place what it gets, and returns
     nothing. Random numbers that it draws depend on seed, epoch and batch.
 
-    >>> @treatment
+    >>> import cplab
+    >>> @cplab.treatment
     ... def halve(net, optimizer):
     ...     for weight in net.parameters():
     ...         weight.data /= 2
-    >>> [treated.words.partition("@")[0] for treated in read_treatments("halve@4", end=20)]
+    >>> run = cplab.Run("blur", length=4, treatments=[(halve, 4)])
+    >>> [treated.words.partition("@")[0] for treated in run.treatments]
     ['halve']
     """
     return entry_decorator(OwnTreatment, function, options)

@@ -11,6 +11,7 @@ import inspect
 import os
 import re
 import shutil
+import sys
 import warnings
 from html import escape
 from importlib.util import find_spec
@@ -122,12 +123,15 @@ async def write_pages(folder: Path, lab: str) -> None:
     menu = make_menu(report.exists())
     copy_pictures(folder)
     places = asyncio.Semaphore(usable_cores())
-    bar = tqdm(total=len(labs) + 3 + report.exists(), unit="page")
+    # Where the output is no terminal, a line for each page
+    line = None if sys.stderr.isatty() else "{n_fmt} of {total_fmt} pages, {desc}{elapsed}\n"
+    count = len(labs) + 3 + report.exists()
+    bar = tqdm(total=count, unit="page", mininterval=0, bar_format=line)
 
     def write(name: str, notebook: NotebookNode, below: str = "") -> None:
         """Write a page."""
         write_page(folder / name, notebook, menu, below)
-        bar.set_description(name)
+        bar.set_description(name, refresh=False)
         bar.update()
 
     async def run(name: str, notebook: NotebookNode, home: Path, below: str = "") -> None:

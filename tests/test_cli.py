@@ -197,6 +197,11 @@ def test_lab_opens_jupyterlab_on_a_copy(opened, tmp_path):
     assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)
 
 
+def test_lab_gives_options_to_jupyterlab(opened):
+    assert cli.main(["lab", "02", "--jupyter", "--no-browser", "--port", "9000"]) == 0
+    assert opened[0][-3:] == ["--no-browser", "--port", "9000"]
+
+
 def test_lab_opens_a_folder_of_homework_elsewhere_as_it_is(opened, tmp_path):
     command("teach build first --student 02")
     elsewhere = tmp_path / "some where" / "homework"

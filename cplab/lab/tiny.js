@@ -123,7 +123,7 @@ class Nursery extends Improved {
     this.clear.onclick = () => this.clearEarlier();
     this.hold.onclick = () => (this.training.isHeld ? this.training.goOn() : this.training.hold());
     this.forward.onclick = () => this.training.step();
-    furnishMoment(this.moment);
+    furnishMoment(this.moment, () => this.chosenPair().pair.spoilt.tests);
     this.moment.oninput = () => {
       this.seenEpoch = +this.moment.value;
       this.drawInside();

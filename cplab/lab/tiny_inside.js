@@ -1,19 +1,22 @@
 // A look inside one of the networks that have grown up on the first screen, beside its twin: which
 // of its own digits it gets right, how long its steps are, and how far it has come since its deficit
 // ended. A person moves along its epochs. tiny_cohort.js describes pairs and tests, tiny_figure.js
-// the figures; `make` is in page.js, `within` and STEPS in line.js, STRIDE and LEAPS in tiny_bar.js.
+// the figures; `make` is in page.js, `within` and STEPS in line.js, LEAPS in tiny_bar.js.
 
 const MOST_IN_ROW = 50; // squares; more digits of a class go on below
 const NUMBER = 16; // pixels at the left of the squares, for the name of a class
 const GAP = 1; // pixels between squares
 
-// Let arrow keys move a slider of epochs as they move a grip of the bar; Home and End it has itself.
-function furnishMoment(slider) {
+// Let keys that move a grip of the bar move a slider from test to test; Home and End it has itself.
+// testsOf: gives the tests of the life that is shown.
+function furnishMoment(slider, testsOf) {
   slider.onkeydown = (event) => {
     const strides = STEPS[event.key] ?? LEAPS[event.key];
     if (!Number.isFinite(strides) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    slider.value = STRIDE * Math.round(slider.value / STRIDE + strides);
+    const ages = testsOf().map(({age}) => age);
+    const place = ages.indexOf(+slider.value) + strides;
+    slider.value = ages[within(0, place, ages.length - 1)];
     slider.oninput();
   };
 }

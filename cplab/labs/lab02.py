@@ -62,6 +62,32 @@ def first_without_harm(harms: Mapping[int, Estimate]) -> int | str | None:
     return min((age for age, points in harms.items() if points.sign != 1), default="none")
 
 
+def if_it_ended(harms: Mapping[int, Estimate]) -> dict[int | str, str]:
+    """What would have to be true for each age to be the first without harm, of {age: harm}: its
+    answer's feedback.
+
+    >>> if_it_ended({0: estimate([4.0, 4.2]), 8: estimate([-1.0, 1.2])})[8]
+    'Then the interval at epoch 8 would reach down to 0. There the harm is 0.1 ± 14.0 points.'
+    """
+    said: dict[int | str, str] = {}
+    first = first_without_harm(harms)
+    if first is None:
+        return said
+    for age, points in harms.items():
+        if isinstance(first, int) and age > first:
+            said[age] = (
+                f"Then every interval to the left of epoch {age} would lie above 0. At epoch "
+                f"{first} the harm is {harms[first]} points."
+            )
+        elif age > 0:
+            said[age] = (
+                f"Then the interval at epoch {age} would reach down to 0. There the harm is "
+                f"{points} points."
+            )
+    said["none"] = "Then a blur would do harm at any age, and no age would be critical."
+    return said
+
+
 def ages_in_words(harms: Mapping[int, Estimate]) -> str:
     """Say the harm at the lowest age and at the first without any, of {age: harm}.
 

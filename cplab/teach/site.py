@@ -85,7 +85,10 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     with installed():
         from nbformat import read
 
-    labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
+    paths = teach.labs(lab)
+    if not lab:
+        paths += teach.pages()
+    labs = {path: read(path, as_version=4) for path in paths}
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = make_menu(report.exists())
     try:

@@ -129,4 +129,4 @@ def test_a_teacher_builds_copies_without_torch(process, folder):
     """Which exercises a grader can tell is known before any answer is worked out."""
     build = BEGIN + 'assert cli.main("teach build copies --nbgrader".split()) == 0'
     process.submit(run, build, {}).result()
-    assert len([*folder.glob("copies/source/*/*.ipynb")]) == len(LABS)
+    assert len([*folder.glob("copies/source/*/*.ipynb")]) == len(teach.labs())

@@ -89,7 +89,7 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
             groups[f"until {run.end}"] = run
         longest = max(group, key=lambda run: run.end)
         percent = 100 * lab04_trace.trace_remaining(longest)
-        finding = f"{percent:.0f} % is left" if percent.seeds else f"{percent}"
+        finding = f"{percent:.0f} % of its peak" if percent.seeds else f"{percent}"
         label = show.label(kind)
         capitalised = label[:1].upper() + label[1:]
         title = f"{capitalised} until {longest.end}: {finding}"
@@ -127,13 +127,11 @@ def own_traces(
             _, control_values = control_line
             doublings.append(np.log2(values[-1] / control_values[-1]))
         trained = estimate(doublings)
-        differs = (trained - shipped).sign
-        relation = "unlike" if differs else "indistinguishable from"
-        findings.append(
-            f"{label}: {times(trained)} times, {relation} the {times(shipped)} after {kind} above"
-        )
-    begin = "Where your traces end, compared with those without a deficit"
-    return [figure, f"<p>{begin}: {'; '.join(findings)}.</p>"]
+        alike = "" if (trained - shipped).sign else ", which cannot be told apart"
+        factors = f"yours {times(trained)} times; after {kind} above {times(shipped)} times"
+        findings.append(f"{label}: {factors}{alike}")
+    begin = "Where traces end, compared with those without a deficit"
+    return [figure, f"<p>{begin}. {'. '.join(findings)}.</p>"]
 
 
 def all_end_together(lines: Mapping[str, Sequence[np.ndarray]]) -> bool:

@@ -118,7 +118,10 @@ async def write_pages(folder: Path, lab: str) -> None:
     from nbformat import read
     from tqdm import tqdm
 
-    labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
+    paths = teach.labs(lab)
+    if not lab:
+        paths += teach.pages()
+    labs = {path: read(path, as_version=4) for path in paths}
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = make_menu(report.exists())
     copy_pictures(folder)

@@ -14,7 +14,7 @@ from scipy import stats
 from cplab import estimates, quantities
 from cplab.estimates import Estimate, Term, compare, estimate, mean_of_curves, seed_by_seed
 from cplab.labs import lab00, lab04_trace
-from cplab.results import Result
+from cplab.results import Result, seeds
 from cplab.runs import Run
 
 ROOT = Path(__file__).parents[1]
@@ -278,8 +278,8 @@ def test_a_detectable_difference_is_seen_in_80_of_100_experiments(count):
 def results(monkeypatch):
     """All results that there are, by spec, to be filled in."""
     results = {}
-    monkeypatch.setattr(quantities, "find", lambda spec, measure=(): results.get(spec))
-    monkeypatch.setattr(quantities, "find_each", lambda specs, measure=(): map(results.get, specs))
+    monkeypatch.setattr(seeds, "find", lambda spec, measure=(): results.get(spec))
+    monkeypatch.setattr(seeds, "find_each", lambda specs, measure=(): map(results.get, specs))
     return results
 
 
@@ -359,7 +359,8 @@ def test_a_quantity_that_reads_no_result_has_the_first_fifty_seeds(results):
 
 def trained(run, accuracy):
     """The whole result of a run whose accuracy never changes."""
-    same = [[value] * run.epochs for value in (0.1, 1.0, accuracy, 0.0)]
+    row = {"lr": 0.1, "train_loss": 1.0, "test_accuracy": accuracy, "seconds": 0.0}
+    same = {name: [value] * run.epochs for name, value in row.items()}
     return Result(run, run.values(same), 1.0, "", "cpu", "", 1, "", "")
 
 

@@ -14,10 +14,10 @@ from nursery import ended, opened_anew, screen_of, short_lives, train, write_doc
 
 import cplab
 from cplab.estimates import Estimate
-from cplab.lab import tiny
+from cplab.lab.nursery import tiny
 from cplab.quantities import harm, harm_from_results
 from cplab.results import Result
-from cplab.runs import Run
+from cplab.runs import MEASURED, Run
 
 
 @cplab.deficit(label="lower half covered")
@@ -125,7 +125,7 @@ def test_an_own_deficit_that_fails_says_so_in_one_line():
 def test_own_images_are_those_of_the_page():
     content = tiny.Nursery(images="mnist").content
     x, y = tiny.unpack(content["digits"])
-    images = cplab.data.shared_images("mnist", "tiny")
+    images = cplab.pictures.data.shared_images("mnist", "tiny")
     grey = images.train_x[:, :, :, 0].numpy() / 255
     held = x[: content["digits"]["train"]]
     held = held * content["digits"]["deviation"] + content["digits"]["average"]
@@ -241,13 +241,13 @@ def accuracies(count, epochs, salt):
 def life(percents, tested):
     """What the page knows of a network that was tested after some epochs, counted from 1."""
     tests = [{"age": epoch, "right": percents[epoch - 1], "own": 50} for epoch in tested]
-    return {"tests": tests, "answers": [0] * 1000, "looks": []}
+    return {"tests": tests, "answers": [0] * 1000}
 
 
 def result(run, percents):
     """The package's result of a run with these accuracies."""
-    other = np.ones(run.epochs)
-    values = run.values([other, other, percents / 100, other])
+    columns = dict.fromkeys(MEASURED, np.ones(run.epochs)) | {"test_accuracy": percents / 100}
+    values = run.values(columns)
     return Result(run, values, 1.0, "none", "cpu", "float32", 1, "", "")
 
 

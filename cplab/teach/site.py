@@ -17,28 +17,33 @@ from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cplab import late, teach
+from cplab import teach
+from cplab.base import late
+from cplab.base.errors import EXTRAS, CplabError
 from cplab.engine.workers import usable_cores
-from cplab.errors import EXTRAS, CplabError
 from cplab.estimates import PERCENT
-from cplab.output import wide
+from cplab.output.markup import wide
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 REPOSITORY = ""  # its address, which `python docs/release.py` writes
 SITE_TITLE = "Critical learning periods in deep networks"
-FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
-weights and the same digits, and is spared the blur. *Harm* is how far ahead the twin ends
-on test digits, in points ({percent} interval over networks). All of it is trained in your
-browser.
-
-1. Move the second blur to other ages. From what age are they safe?
-2. Make the first one shorter. How much blur leaves no mark?
-3. Turn the digits **upside down** instead. Does that leave a mark?
-
+# What stands below the first screen, in HTML, which Markdown takes as well
+ABOUT = """<p>Each network learns {count} digits of its own by heart. Its <em>twin</em> has the same
+initial weights and the same digits, and is spared the blur. <em>Harm</em> is how far ahead the twin
+ends on test digits, in points ({percent} interval over networks). All of it is trained in your
+browser.</p>
+<ol>
+<li>Move the second blur to other ages. From what age are they safe?</li>
+<li>Make the first one shorter. How much blur does no harm?</li>
+<li>Turn the digits <strong>upside down</strong> instead. Does that do harm?</li>
+<li>Open <em>Why? A look inside one of them</em>. What has a blurred network left to learn?</li>
+</ol>
+"""
+FRONT = """{about}
 ## The labs
 
 {labs}
@@ -89,10 +94,19 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     """
     ask_for_libraries()
     try:
-        asyncio.run(write_pages(folder, lab))
+        with asyncio.Runner(loop_factory=Interruptible) as runner:
+            runner.run(write_pages(folder, lab))
     except OSError as error:
         raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
     return sorted(folder.glob("*.html"))
+
+
+class Interruptible(asyncio.SelectorEventLoop):
+    """A loop in which Ctrl+C ends all notebooks: nbclient would have it end the last one alone."""
+
+    def add_signal_handler(self, *_: Any) -> NoReturn:  # type: ignore[override]
+        """Refuse, as on Windows, whereupon nbclient goes on without."""
+        raise NotImplementedError
 
 
 def ask_for_libraries() -> None:
@@ -114,7 +128,10 @@ async def write_pages(folder: Path, lab: str) -> None:
     from nbformat import read
     from tqdm import tqdm
 
-    labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
+    paths = teach.labs(lab)
+    if not lab:
+        paths += teach.pages()
+    labs = {path: read(path, as_version=4) for path in paths}
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = make_menu(report.exists())
     copy_pictures(folder)
@@ -416,7 +433,7 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     """The first page as a notebook: networks that grow up in the browser, and the labs."""
     from nbformat import v4
 
-    from cplab.lab import tiny
+    from cplab.lab.nursery import tiny
 
     by_number = questions()
     rows: dict[bool, list[str]] = {True: [], False: []}  # by whether a lab belongs to the course
@@ -427,8 +444,15 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     listed = "\n".join(rows[True])
     if rows[False]:
         listed += "\n\n**Going further**\n\n" + "\n".join(rows[False])
-    text = FRONT.format(count=tiny.KNOBS["digits"], percent=PERCENT, labs=listed, words=WORDS)
+    text = FRONT.format(about=about(), labs=listed, words=WORDS)
     page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
     live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     cells = [v4.new_markdown_cell(f"# {SITE_TITLE}"), live, v4.new_markdown_cell(text)]
     return v4.new_notebook(cells=cells)
+
+
+def about() -> str:
+    """What stands below the first screen, as HTML."""
+    from cplab.lab.nursery import tiny
+
+    return ABOUT.format(count=tiny.KNOBS["digits"], percent=PERCENT)

@@ -31,8 +31,6 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parent
-COPIES = ROOT / "cplab-labs"  # which git does not see: what is written there stays in nobody's way
-FIRST_LAB = "00_"
 TORCH = ("torch", "torchvision")
 LOCK = "install.lock"
 WINDOWS = os.name == "nt"
@@ -65,9 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "lab", nargs="?", default=FIRST_LAB, help="the beginning of its file's name"
-    )
+    parser.add_argument("lab", nargs="*", help="the beginning of its file's name")
     parser.add_argument("--venv", default=ROOT / ".venv", help="another folder than .venv")
     parser.add_argument("--no-torch", action="store_true", help="leave torch out, this time")
     parser.add_argument("--install", action="store_true", help="install all, and open nothing")
@@ -139,7 +135,7 @@ class Environment:
 
     def say(self, line: str) -> None:
         """Say why torch is not here, wherever it is needed; if it is here, the line is empty."""
-        note = self.folder / "torch.txt"  # which cplab/errors.py reads
+        note = self.folder / "torch.txt"  # which cplab/base/errors.py reads
         with suppress(OSError):  # a full disk
             if line:
                 note.write_text(line, "utf-8")
@@ -426,23 +422,18 @@ def bring_behind(environment: Environment) -> None:
 # The labs -----------------------------------------------------------------------------------------
 
 
-def open_lab(environment: Environment, lab: str, options: Sequence[str], with_torch: bool) -> int:
+def open_lab(
+    environment: Environment, lab: Sequence[str], options: Sequence[str], with_torch: bool
+) -> int:
     """Open JupyterLab on a copy of a lab, bring torch as long as it runs, and return its exit code.
 
-    Arguments: environment; lab, the beginning of its file's name; options, for JupyterLab;
-        with_torch, whether torch is brought.
+    Arguments: environment; lab, the beginning of its file's name, if one is named; options, for
+        JupyterLab; with_torch, whether torch is brought.
     """
-    if subprocess.call([environment.python, "-m", "cplab", "lab", "--copy"], cwd=ROOT):
-        raise Refused("the labs could not be copied")
-    found = sorted(COPIES.rglob(f"{Path(lab).stem}*.ipynb"))
-    if not found:
-        raise Refused(f"{COPIES} has no lab {lab}")
-    # As the start page and not as a file, so that the printed address leads to it as well
-    page = f"--LabApp.default_url=/lab/tree/{found[0].relative_to(ROOT).as_posix()}"
-    words = [environment.python, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", page]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        words.append("--allow-root")  # a container's user is mostly root
-    jupyter = subprocess.Popen([*words, *options], cwd=ROOT)
+    opening = [environment.python, "-m", "cplab", "lab"]
+    if subprocess.call([*opening, "--copy"], cwd=ROOT):
+        raise Refused("the labs could not be copied: the line above says why")
+    jupyter = subprocess.Popen([*opening, *lab, "--jupyter", *options], cwd=ROOT)
     # At Ctrl-C JupyterLab asks what is meant, and goes on or ends
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: jupyter.terminate())

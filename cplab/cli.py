@@ -11,6 +11,7 @@ import inspect
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
@@ -23,8 +24,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cplab import results, runs, teach
-from cplab.datasets import DOWNLOADS
-from cplab.errors import CplabError, installed, to_install
+from cplab.base.errors import CplabError, installed, to_install
+from cplab.pictures.datasets import DOWNLOADS
 
 NAMES = [field.name for field in fields(runs.Run)]
 COPIES = "cplab-labs"  # the folder of the labs' copies, unless another one is named
@@ -80,7 +81,7 @@ def fetch_data(dataset: str) -> None:
 
     cplab data fetch cifar10
     """
-    from cplab import datasets
+    from cplab.pictures import datasets
 
     print(datasets.fetch(dataset))
 
@@ -110,17 +111,21 @@ def build_copies(folder: str, **labs: str) -> None:
         print(f"to open it: cplab lab --folder {shlex.quote(folder)}")
 
 
-def open_lab(name: str = "", copy: bool = False, folder: str = COPIES) -> None:
+def open_lab(
+    name: str = "", copy: bool = False, folder: str = COPIES, jupyter: Sequence[str] = ()
+) -> None:
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
     It opens the first lab if none is named. Labs that go further are in a folder of their own,
     `going-further`. The labs are copied if ./cplab-labs has no copy yet, and by --copy. Copies that
     exist stay as they are, so that your work is safe; if a lab has changed since, --copy writes a
     fresh one beside the old one. --folder names another folder, such as one of `cplab teach build`.
+    What follows --jupyter are options for JupyterLab.
 
     cplab lab 02
     cplab lab --folder homework
     cplab lab --copy --folder spring
+    cplab lab 02 --jupyter --no-browser
     """
     home = Path(folder).absolute()
     if not copy and not find_spec("jupyterlab"):
@@ -141,8 +146,10 @@ def open_lab(name: str = "", copy: bool = False, folder: str = COPIES) -> None:
     os.chdir(home.parent)  # where JupyterLab's tree of files begins
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", page]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
+        words.append("--allow-root")  # a container's user is mostly root
+    words += jupyter
     if os.name == "nt":  # where execv does not quote a path with spaces
+        signal.signal(signal.SIGINT, lambda *_: None)  # at Ctrl-C JupyterLab asks what is meant
         sys.exit(subprocess.call(words))
     os.execv(words[0], words)
 
@@ -178,6 +185,8 @@ def make_parser() -> Parser:
     opening.add_argument("name", nargs="?", help="the beginning of a lab's name, such as 02")
     opening.add_argument("--copy", action="store_true", help="copy all labs, and open none")
     opening.add_argument("--folder", help=f"of copies, instead of {COPIES}")
+    options = "all that follow are options of JupyterLab"
+    opening.add_argument("--jupyter", nargs=argparse.REMAINDER, metavar="OPTION", help=options)
 
     site = add_command(commands, "site", write_site)
     site.add_argument("folder", help="where the pages are written")

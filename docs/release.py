@@ -77,14 +77,10 @@ def site(address: str) -> str:
 def try_it(address: str) -> str:
     """The line in README.md that leads to the first screen: on the site, or in a clone."""
     if not address:
-        return (
-            "**[Open this one file](docs/first_screen.html)** (in a clone, a double click): "
-            "networks grow up in your browser, with nothing to install.\n"
-        )
-    return (
-        f"**[Try it in your browser]({site(address)})**: networks grow up there, with nothing to "
-        "install.\n"
-    )
+        line = "**[Open this one file](docs/first_screen.html)** by a double click"
+    else:
+        line = f"**[Try it now]({site(address)})**"
+    return f"{line}: networks grow up in your browser.\n"
 
 
 def badges(address: str) -> str:

@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from cplab import cli, results, teach
-from cplab.errors import Diverged
+from cplab.base.errors import Diverged
 from cplab.runs import Run
 
 CI = "--profile ci --recovery 1"
@@ -195,6 +195,11 @@ def test_lab_opens_jupyterlab_on_a_copy(opened, tmp_path):
     path = teach.labs("02")[0]
     assert f"lab/tree/cplab-labs/{path.name}" in " ".join(words)
     assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)
+
+
+def test_lab_gives_options_to_jupyterlab(opened):
+    assert cli.main(["lab", "02", "--jupyter", "--no-browser", "--port", "9000"]) == 0
+    assert opened[0][-3:] == ["--no-browser", "--port", "9000"]
 
 
 def test_lab_opens_a_folder_of_homework_elsewhere_as_it_is(opened, tmp_path):

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from conftest import train_stretch
 from torch import nn
 
-from cplab import Run, devices, results
+from cplab import Run, results
+from cplab.base import devices
 from cplab.engine.train import train
 from cplab.results.result import outcome
 from cplab.results.rows import flatten, unflatten
@@ -85,7 +86,7 @@ def distances(rows):
 def test_each_epoch_says_how_far_the_layers_have_travelled(run):
     rows = train_stretch(run, run.epochs).rows
     for row, expected in zip(distances(rows), plain_distances(run), strict=True):
-        assert row == pytest.approx(expected, rel=2e-3, abs=1e-9)
+        assert row == pytest.approx(expected, rel=6e-3, abs=1e-9)
 
 
 def test_networks_in_a_stack_say_what_each_says_alone():
@@ -93,7 +94,7 @@ def test_networks_in_a_stack_say_what_each_says_alone():
     for run, stretch in zip(runs, train(runs, 3, device="cpu"), strict=True):
         alone = distances(train_stretch(run, 3).rows)
         for row, expected in zip(distances(stretch.rows), alone, strict=True):
-            assert row == pytest.approx(expected, rel=2e-3)
+            assert row == pytest.approx(expected, rel=6e-3)
 
 
 def test_a_distance_since_the_deficit_goes_on_from_a_checkpoint():

@@ -10,10 +10,12 @@ import pytest
 from conftest import ROOT
 
 from cplab import teach
+from cplab.lab.questions.checks import find_exercise
 from cplab.teach import site
 
 LABS = sorted(ROOT.glob("labs/*.ipynb"), reverse=True)
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs/teaching.md").read_text("utf-8")
 PAGES = [*LABS, *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*.ipynb")]
 SOURCES = [path for kind in ("py", "js", "html") for path in ROOT.glob(f"cplab/**/*.{kind}")]
 NUMBER = r"\d\d[a-z]?"
@@ -129,7 +131,18 @@ def test_its_exercises_are_numbered(lab):
 
 def test_each_exercise_has_a_hint_before_its_solution(lab):
     for _, text in exercises(lab):
-        assert 0 < text.find("<summary>Stuck?<") < text.find("<summary>Solution<")
+        assert text.find("<summary>Stuck?<") > 0
+        if "<summary>Solution<" in text:
+            assert text.find("<summary>Stuck?<") < text.find("<summary>Solution<")
+
+
+@pytest.mark.parametrize("key", re.findall(r"\*\*Graded\*\* is exercise (\S+):", GUIDE))
+def test_what_the_guide_grades_has_no_solution_and_is_trained(key):
+    number, _, place = key.partition("-")
+    [path] = teach.labs(number)
+    text = dict(exercises(nbformat.read(path, as_version=4)))[int(place)]
+    assert "<summary>Solution<" not in text
+    assert find_exercise(key).own_training
 
 
 HINT = re.compile(r"<summary>Stuck\?</summary>(.*?)</details>", re.S)
@@ -167,7 +180,6 @@ def test_it_ends_with_what_would_change_our_mind(lab):
     assert len(re.findall("^- ", end, re.M)) >= 2
 
 
-GUIDE = (ROOT / "docs/teaching.md").read_text("utf-8")
 WORDS = dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+) \|$", GUIDE, re.M))
 FOLD = re.compile(r"<details>.*?</details>", re.S)
 

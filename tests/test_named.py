@@ -84,7 +84,7 @@ def test_each_treatment(profile):
     trained(runs)
 
 
-GROWN = lab05_growth.search.spec("practice", n=10)
+GROWN = lab05_growth.search.spec("practice", gamma=12.8, n=8)
 COMPUTED = {
     "short_run": lab04.short_run.spec(count=20, batches=10),
     "sample": lab04b.sample.spec(draws=2),

@@ -134,6 +134,17 @@ def test_its_examples_give_what_they_say(name, capsys):
     assert result.failed == 0, capsys.readouterr().out
 
 
+WRITTEN = ["deficit", "measurement", "model", "treatment", "images_from", "apply_deficit"]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_an_example_of_what_students_write_needs_nothing_but_what_it_imports(name, capsys):
+    [example] = doctest.DocTestFinder().find(getattr(cplab, name), name, globs={})
+    assert example.examples
+    result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
+    assert result.failed == 0, capsys.readouterr().out
+
+
 @pytest.mark.parametrize("module", PUBLIC)
 def test_its_public_names_explain_themselves(module):
     """With an example, and the arguments where there are several, but for what others return."""

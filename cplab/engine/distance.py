@@ -14,7 +14,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-DIGITS = 4  # of a distance in a row of the curve
+DIGITS = 3  # of a distance in a row of the curve
 
 
 class PathLength:
@@ -32,7 +32,7 @@ class PathLength:
     ...     weight += torch.tensor([0.3, 0.4])
     ...     path.add_step()
     >>> path.rows()
-    [{'path': 0.1742, 'path_plain': 1.0}]
+    [{'path': 0.174, 'path_plain': 1.0}]
     """
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ import inspect
 import os
 import re
 import shutil
+import sys
 import warnings
 from html import escape
 from importlib.util import find_spec
@@ -18,11 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cplab import late, teach
+from cplab import teach
+from cplab.base import late
+from cplab.base.errors import EXTRAS, CplabError
 from cplab.engine.workers import usable_cores
-from cplab.errors import EXTRAS, CplabError
 from cplab.estimates import PERCENT
-from cplab.output import wide
+from cplab.output.markup import wide
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -117,17 +119,23 @@ async def write_pages(folder: Path, lab: str) -> None:
     from nbformat import read
     from tqdm import tqdm
 
-    labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
+    paths = teach.labs(lab)
+    if not lab:
+        paths += teach.pages()
+    labs = {path: read(path, as_version=4) for path in paths}
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = make_menu(report.exists())
     copy_pictures(folder)
     places = asyncio.Semaphore(usable_cores())
-    bar = tqdm(total=len(labs) + 3 + report.exists(), unit="page")
+    # Where the output is no terminal, a line for each page
+    line = None if sys.stderr.isatty() else "{n_fmt} of {total_fmt} pages, {desc}{elapsed}\n"
+    count = len(labs) + 3 + report.exists()
+    bar = tqdm(total=count, unit="page", mininterval=0, bar_format=line)
 
     def write(name: str, notebook: NotebookNode, below: str = "") -> None:
         """Write a page."""
         write_page(folder / name, notebook, menu, below)
-        bar.set_description(name)
+        bar.set_description(name, refresh=False)
         bar.update()
 
     async def run(name: str, notebook: NotebookNode, home: Path, below: str = "") -> None:
@@ -416,7 +424,7 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     """The first page as a notebook: networks that grow up in the browser, and the labs."""
     from nbformat import v4
 
-    from cplab.lab import tiny
+    from cplab.lab.nursery import tiny
 
     by_number = questions()
     rows: dict[bool, list[str]] = {True: [], False: []}  # by whether a lab belongs to the course
@@ -436,6 +444,6 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
 
 def about() -> str:
     """What stands below the first screen, as HTML."""
-    from cplab.lab import tiny
+    from cplab.lab.nursery import tiny
 
     return ABOUT.format(count=tiny.KNOBS["digits"], percent=PERCENT)

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from benchmarks.opening import opening
 from benchmarks.showing import explorer, lookup
 from benchmarks.timing import Row
 from benchmarks.traces import trace
 from benchmarks.training import card, engine, stack
 from benchmarks.workers import sweep
-from cplab import datasets, devices
+from cplab.base import devices
 from cplab.engine import workers
+from cplab.pictures import datasets
 
 BENCHMARKS: dict[str, Callable[[torch.device, str], Iterator[Row]]] = {
     "engine": engine,
@@ -29,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[torch.device, str], Iterator[Row]]] = {
     "trace": trace,
     "lookup": lookup,
     "explorer": explorer,
+    "opening": opening,
     "card": card,
 }
 

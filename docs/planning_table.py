@@ -3,6 +3,7 @@
 python docs/planning_table.py
 """
 
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -10,12 +11,18 @@ from typing import NamedTuple
 import nbformat
 
 from cplab import teach
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.teach.homework import split_exercises
 
 PAGE = Path(__file__).with_name("planning.md")
 TITLE = re.compile(r"# Lab \w+ · (.+)")
-MINUTES = re.compile(r"About (\d+) minutes")
+MINUTES = re.compile(r"About (\d+) minutes alone")
+READING = 180  # words a minute
+QUESTION = 1.75  # minutes: 45 seconds to choose, and one minute to read what that uncovers
+ASKS = re.compile(r"lab\.(question|Prediction)\(")
+FOLD = re.compile(r"<details>.*?</details>", re.S)
+EXERCISES = re.compile(r"^## \d+ · Exercises$.*?(?=^## |\Z)", re.M | re.S)
+PICTURE = re.compile(r"!\[.*?\]\(.*?\)")
 GOAL = re.compile(r"^\d+\. (.+?)[;.]?$", re.M)
 
 
@@ -24,7 +31,8 @@ class Lab(NamedTuple):
 
     number: str
     title: str
-    minutes: int
+    minutes: int  # alone, as its text says
+    counted: int  # the same, counted
     goals: list[str]
     graded: list[str]  # keys of exercises with a check that a grader can read
     checked: list[str]  # with a check, on networks that the student trains
@@ -49,12 +57,31 @@ def read_lab(path: Path) -> Lab:
         number,
         title[1],
         int(minutes[1]),
+        minutes_alone(notebook),
         GOAL.findall(first),
         [task.key for task in tasks if task.graded],
         [task.key for task in tasks if task.check and not task.graded],
         [task.key for task in tasks if not task.check],
         notebook.metadata.get("cplab", {}).get("needs", "–"),
     )
+
+
+def minutes_alone(notebook: nbformat.NotebookNode) -> int:
+    """Minutes that a lab takes one reader alone, without exercises and what goes further, up to the
+    next five: words in the open, questions, and what its metadata say of waiting and playing."""
+    texts = []
+    questions = 0
+    for cell in notebook.cells:
+        if cell.source.startswith("## Going further"):
+            break
+        if cell.cell_type == "markdown":
+            texts.append(PICTURE.sub("", FOLD.sub("", cell.source)))
+        elif ASKS.search(cell.source):
+            questions += 1
+    prose = EXERCISES.sub("", "\n".join(texts))
+    words = len(re.findall(r"[\w’'-]+", prose))
+    beside = notebook.metadata.get("cplab", {}).get("beside", 0)
+    return 5 * math.ceil((words / READING + QUESTION * questions + beside) / 5)
 
 
 def lab_table(labs: list[Lab]) -> str:
@@ -66,7 +93,7 @@ def lab_table(labs: list[Lab]) -> str:
 
 def table_of(heading: str, labs: list[Lab]) -> str:
     """A table of labs, as Markdown."""
-    lines = [f"| {heading} | minutes | afterwards you can | needs |", "|---|---|---|---|"]
+    lines = [f"| {heading} | minutes alone | afterwards you can | needs |", "|---|---|---|---|"]
     for lab in labs:
         goals = "; ".join(lab.goals)
         lines.append(f"| **{lab.number}** {lab.title} | {lab.minutes} | {goals} | {lab.needs} |")

@@ -20,6 +20,7 @@ from browser import chromium, used_page  # noqa: F401 (fixtures)
 from hypothesis import settings
 from hypothesis import strategies as st
 from IPython.core.compilerop import CachingCompiler
+from person import answers, site  # noqa: F401 (fixtures)
 
 # One thread for all that is trained, in other processes too, as `make test` has it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -38,6 +39,8 @@ ROOT = Path(__file__).parent.parent
 # Where real images may lie, read before the tests change the environment.
 CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
+if not IMAGES.is_dir():
+    IMAGES = Path("none")  # as $CPLAB_DATA says it
 # Look-ups that depend on their arguments alone, on this machine, or on what is shipped or installed
 # may outlive a test.
 PURE = {"practice", "drawn", "compute", "masks", "permutation", "noise_patterns", "upright"}
@@ -226,6 +229,21 @@ def small_mnist(invented_digits, tmp_path, monkeypatch):
     return folder / "mnist.npz"
 
 
+def has_images(dataset):
+    """Whether a data set lies among the images of this machine, or needs no file."""
+    from cplab.pictures import datasets
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_DATA", str(IMAGES))
+        return datasets.is_here(dataset)
+
+
+def needs_images(dataset):
+    """Skip a test, where a data set is missing, with a line that says how to fetch it."""
+    if not has_images(dataset):
+        pytest.skip(f"{dataset} is not here: `cplab data fetch {dataset}`")
+
+
 @pytest.fixture
 def nothing_shipped(tmp_path, monkeypatch):
     """The package ships no results, and what a test ships stays in its own folder."""
@@ -291,7 +309,7 @@ def random_images(count, size=8, classes=10):
     """Random images to train and to test on, labels in turn; normalising changes none of them."""
     import torch
 
-    from cplab.data import Images
+    from cplab.pictures.data import Images
 
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(1, 256, (count, size, size, 3), generator=generator).byte()
@@ -336,8 +354,8 @@ def train_stretch(run, end, contents=(), last=False, **how):
 
 def grown(specs, measures=None, **context):
     """What specs give, trained together on the CPU, here unless `context` says else."""
+    from cplab.base.errors import Failed
     from cplab.engine.sweep import Context, train_all
-    from cplab.errors import Failed
 
     outcomes = {}
     if report := context.pop("report", None):
@@ -487,7 +505,7 @@ def own_files(tmp_path, monkeypatch):
 
 def one_line(call, *words):
     """Assert that a call ends in a CplabError of one line with these words, which is returned."""
-    from cplab.errors import CplabError
+    from cplab.base.errors import CplabError
 
     with pytest.raises(CplabError) as caught:
         call()

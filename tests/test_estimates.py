@@ -14,7 +14,7 @@ from scipy import stats
 from cplab import estimates, quantities
 from cplab.estimates import Estimate, Term, compare, estimate, mean_of_curves, seed_by_seed
 from cplab.labs import lab00, lab04_trace
-from cplab.results import Result
+from cplab.results import Result, seeds
 from cplab.runs import Run
 
 ROOT = Path(__file__).parents[1]
@@ -278,8 +278,8 @@ def test_a_detectable_difference_is_seen_in_80_of_100_experiments(count):
 def results(monkeypatch):
     """All results that there are, by spec, to be filled in."""
     results = {}
-    monkeypatch.setattr(quantities, "find", lambda spec, measure=(): results.get(spec))
-    monkeypatch.setattr(quantities, "find_each", lambda specs, measure=(): map(results.get, specs))
+    monkeypatch.setattr(seeds, "find", lambda spec, measure=(): results.get(spec))
+    monkeypatch.setattr(seeds, "find_each", lambda specs, measure=(): map(results.get, specs))
     return results
 
 
@@ -371,7 +371,9 @@ def test_own_networks_are_compared_each_with_its_own_twin(results):
         twin = own.without_window()
         results[own] = trained(own, right)
         results[twin] = trained(twin, 1.1 * right)
-    assert mean_and_half(lab00.own_twenty(run)) == pytest.approx(interval([3.0, 5.0, 6.0]))
+    found = lab00.own_twenty(run)
+    assert found.values == pytest.approx([3.0, 5.0, 6.0])
+    assert repr(found) == repr(quantities.harm(run, seeds=(100, 101, 119)))
 
 
 TRACES = (lab04_trace.trace_at, lab04_trace.trace_peak, lab04_trace.information_shift)

@@ -18,8 +18,9 @@ from nbconvert import LatexExporter
 from PIL import Image
 
 import cplab
-from cplab import estimates, lab, quantities, show, styles
+from cplab import estimates, lab, quantities, show
 from cplab.estimates import estimate
+from cplab.output import styles
 from cplab.runs import Run
 from cplab.show import base
 from cplab.show.runs import harm_title
@@ -80,7 +81,7 @@ def test_all_words_are_legible_on_white_and_on_black():
         assert min(contrasts(text.get_color())) > 4.5
 
 
-LOOKS = [styles.style(name) for name in (*DEFICITS, "live")] + [styles.EQUAL, styles.NEWBORN]
+LOOKS = [styles.style(name) for name in (*DEFICITS, "live")] + [styles.EQUAL, styles.TWIN]
 
 
 def test_all_lines_are_seen_on_white_and_on_black():
@@ -267,7 +268,7 @@ def test_removal_shows_accuracies_after_each_length_beside_those_of_the_controls
     assert len(lengths) > 2
     blurs = [Run("blur", 4, length) for length in lengths]
     assert removal["blur"].y == means_of(quantities.accuracy, blurs)
-    assert removal["newborn"].y == means_of(quantities.accuracy, [Run(), Run()])
+    assert removal["twin"].y == means_of(quantities.accuracy, [Run(), Run()])
     equal = [Run(onset=4 + int(length)) for length in removal["equal training"].x]
     assert removal["equal training"].y == means_of(quantities.accuracy, equal)
 

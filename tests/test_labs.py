@@ -1,5 +1,7 @@
 """Every notebook in labs/: what it is made of."""
 
+import ast
+import builtins
 import importlib
 import re
 
@@ -8,10 +10,12 @@ import pytest
 from conftest import ROOT
 
 from cplab import teach
+from cplab.lab.questions.checks import find_exercise
 from cplab.teach import site
 
 LABS = sorted(ROOT.glob("labs/*.ipynb"), reverse=True)
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs/teaching.md").read_text("utf-8")
 PAGES = [*LABS, *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*.ipynb")]
 SOURCES = [path for kind in ("py", "js", "html") for path in ROOT.glob(f"cplab/**/*.{kind}")]
 NUMBER = r"\d\d[a-z]?"
@@ -87,6 +91,10 @@ def test_its_first_cell_knows_colab(lab):
     assert '"google.colab" in sys.modules' in lab.cells[1].source
 
 
+def test_it_says_how_to_go_on_another_day(lab):
+    assert "Run All Above" in lab.cells[0].source
+
+
 def test_it_refuses_what_is_no_profile(lab):
     assert "lab.setting(profile" in code(lab)[1]
 
@@ -123,7 +131,46 @@ def test_its_exercises_are_numbered(lab):
 
 def test_each_exercise_has_a_hint_before_its_solution(lab):
     for _, text in exercises(lab):
-        assert 0 < text.find("<summary>Stuck?<") < text.find("<summary>Solution<")
+        assert text.find("<summary>Stuck?<") > 0
+        if "<summary>Solution<" in text:
+            assert text.find("<summary>Stuck?<") < text.find("<summary>Solution<")
+
+
+@pytest.mark.parametrize("key", re.findall(r"\*\*Graded\*\* is exercise (\S+):", GUIDE))
+def test_what_the_guide_grades_has_no_solution_and_is_trained(key):
+    number, _, place = key.partition("-")
+    [path] = teach.labs(number)
+    text = dict(exercises(nbformat.read(path, as_version=4)))[int(place)]
+    assert "<summary>Solution<" not in text
+    assert find_exercise(key).own_training
+
+
+HINT = re.compile(r"<summary>Stuck\?</summary>(.*?)</details>", re.S)
+
+
+def bound(source):
+    """The names that some code binds, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.alias):
+            names.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def test_what_a_hint_calls_is_imported_by_the_lab_or_by_the_hint(lab):
+    known = {*dir(builtins), *bound("\n".join(code(lab)))}
+    hints = HINT.findall(prose(lab))
+    assert hints
+    for hint in hints:
+        words = re.findall(r"`([^`\n]+)`", hint)
+        imported = bound("\n".join(word for word in words if "import " in word))
+        for word in words:
+            called = re.match(r"(\w+)[.(]", word)
+            assert not called or called[1] in known | imported, word
 
 
 def test_it_ends_with_what_would_change_our_mind(lab):
@@ -131,6 +178,29 @@ def test_it_ends_with_what_would_change_our_mind(lab):
     _, _, end = course.rpartition("\n## ")
     assert "What would change our mind\n" in end
     assert len(re.findall("^- ", end, re.M)) >= 2
+
+
+WORDS = dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+) \|$", GUIDE, re.M))
+FOLD = re.compile(r"<details>.*?</details>", re.S)
+
+
+def test_a_word_opens_to_the_sentence_that_the_guide_has(lab):
+    for fold in FOLD.findall(prose(lab)):
+        [summary] = re.findall("<summary>(.+?)</summary>", fold)
+        if not {*summary.split(", ")} <= WORDS.keys():
+            continue
+        opened = dict(re.findall(r"^- \*\*(.+?)\*\*: (.+)$", fold, re.M))
+        assert opened == {word: WORDS[word] for word in summary.split(", ")}
+
+
+@pytest.mark.parametrize("word", ["twin", "equal training", "lost time"])
+def test_a_word_is_explained_before_a_lab_s_text_uses_it(lab, word):
+    """In bold where its sentence stands in the text, or in a fold."""
+    for cell in lab.cells[1:]:  # a title may wonder what it is
+        if cell.cell_type == "markdown":
+            if f"**{word}**" in cell.source.lower():
+                return
+            assert not re.search(rf"\b{word}s?\b", FOLD.sub("", cell.source), re.I)
 
 
 NAMES = [*site.PUBLIC, "cplab.measure.fisher", "cplab.labs"]

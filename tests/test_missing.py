@@ -11,7 +11,7 @@ import cplab
 from cplab import Run, estimates, lab, quantities, results, show
 from cplab.estimates import NOT_TRAINED, Lack, lacking_in
 from cplab.lab import missing
-from cplab.lab.jobs import Job
+from cplab.lab.buttons.jobs import Job
 from cplab.labs import lab02, lab09
 
 BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
@@ -166,7 +166,7 @@ def test_treatments_that_have_results_are_written_as_a_run_takes_them():
 
 
 def test_where_nothing_can_be_trained_there_is_no_button(monkeypatch):
-    monkeypatch.setattr(missing, "trains_here", lambda: False)
+    monkeypatch.setattr(missing, "will_train_here", lambda: False)
     below = missing.offer([Lack(LONG)])
     assert not isinstance(below, Job)
     assert "length = " in below.text

@@ -90,6 +90,6 @@ def test_outside_the_clone_it_finds_a_shipped_result_without_what_stands_beside(
 def test_its_command_copies_the_labs(home):
     assert run("-S", home.command, "--version", **home.settings).startswith("cplab 0.")
     run("-S", home.command, "lab", "--copy", **home.settings)
-    for path in ROOT.glob("labs/*.ipynb"):
+    for path in [*ROOT.glob("labs/*.ipynb"), *teach.pages()]:
         copy = teach.folder_of(home.settings["cwd"] / "cplab-labs", path) / path.name
         assert copy.read_text("utf-8") == teach.portable(path)

@@ -68,7 +68,7 @@ def words_of(shown, trained):
     Arguments: trained, whether there are results.
     """
     from cplab.estimates import lacking_in
-    from cplab.lab.questions import NOT_TRAINED
+    from cplab.lab.questions.questions import NOT_TRAINED
 
     if shown is None:
         return ""
@@ -77,11 +77,26 @@ def words_of(shown, trained):
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", shown._repr_html_(), flags=re.S)
     if trained:
         check_sentences(page)
+        UNEXPLAINED.extend(unexplained(page))
     # what is said to be missing is offered below: `lab.question` may have to be told `of=`
     assert NOT_TRAINED not in page or lacking_in(shown), page
     page = re.sub(r"<details><summary>more numbers.*?</details>", " ", page, flags=re.S)
     page = re.sub(r'<img [^>]*alt="([^"]*)"[^>]*>', r" \1 ", page)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())
+
+
+UNEXPLAINED = []  # questions that say nothing to one of their wrong answers
+
+
+def unexplained(page):
+    """The texts of such questions in a page of HTML."""
+    for question in re.findall("<cplab-question .*?</cplab-question>", page, re.S):
+        asked, answers, decided = re.search(
+            r"<p><b>(.*?)</b></p>\n<ul( data-right)?.*?>(.*?)</ul>", question, re.S
+        ).group(1, 3, 2)
+        wrong = answers.count("<li>") - 1
+        if decided and question.count('class="cplab-feedback"') < wrong:
+            yield asked
 
 
 def check_sentences(page):
@@ -147,6 +162,7 @@ class Played(NamedTuple):
     shown: list[tuple[str, str]]  # the source of each cell, and the words that it showed
     again: list[str]  # of cells that were run again and showed something else
     wrong: list[str]  # of changes that words do not follow
+    unexplained: list[str]  # questions that say nothing to one of their wrong answers
 
 
 def sections(lab):
@@ -172,19 +188,21 @@ def play(lab, changes=(), again=True):
     from cplab.deficits import DEFICITS
 
     space = {"__name__": "__main__"}
+    UNEXPLAINED.clear()
     with patch.dict(DEFICITS):
         parts = sections(lab)
         for section in parts:
             for cell in section.cells:
                 section.before.append(dict(space))
                 section.words.append(run(cell.source, space))
+        silent = [*UNEXPLAINED]
         shown = []
         for section in parts:
             sources = [cell.source for cell in section.cells]
             shown.extend(zip(sources, section.words, strict=True))
         again = [*differences(parts, space)] if again else []
         wrong = [line for change in changes for line in complaints(change, parts)]
-    return Played(shown, again, wrong)
+    return Played(shown, again, wrong, silent)
 
 
 def differences(parts, space):

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import stack_module_state
 
-from cplab import data, devices, models
-from cplab.data import Images
+from cplab import models
+from cplab.base import devices
+from cplab.base.seeding import seeded
 from cplab.engine.distance import PathLength
+from cplab.pictures import data
+from cplab.pictures.data import Images
 from cplab.runs import Run
 from cplab.runs.tasks import Classification, TrainState, make_optimizer, scale_gradients
-from cplab.seeding import seeded
 from cplab.specs.profiles import PROFILES
 
 TESTED = 5  # networks that are tested at a time, since a test has more images than a step
@@ -73,6 +75,7 @@ def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
     return all(map(torch.equal, five, one)) and all(map(torch.equal, two, one))
 
 
+@torch.enable_grad()  # whoever asks whether a network can be stacked
 def first_gradients(nets: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
     """The gradients of the first network of a stack, from images (networks, N, …)."""
     stack = Stack([TrainState(net, make_optimizer(net)) for net in nets])

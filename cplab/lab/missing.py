@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,11 +18,12 @@ from IPython import get_ipython
 from IPython.display import display
 
 from cplab import results
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.estimates import Estimate, Lack, lacking_in
-from cplab.lab.jobs import Job, train, trains_here
-from cplab.lab.questions import Shown
-from cplab.output import bundle
+from cplab.lab.buttons.jobs import Job, train, will_train_here
+from cplab.lab.questions.questions import Shown
+from cplab.output.markup import bundle
+from cplab.output.styles import label
 from cplab.results import Request, rows, store
 from cplab.results.duration import usual_time
 from cplab.results.tables import write_several
@@ -147,14 +149,29 @@ def nearest(values: set[Value], sought: object) -> list[Value]:
     return sorted(by_distance[:FEW])
 
 
-def in_words(values: Sequence[Value]) -> str:
-    """Write values as they are written in Python: `2, 4 or 8`.
+def in_words(name: str, values: Sequence[Value]) -> str:
+    """Write values of a field as they are written in Python, and windows in words.
 
-    >>> in_words([2, 4, 8])
-    '2, 4 or 8'
+    >>> in_words("length", [2, 4, 8])
+    'length = 2, 4 or 8'
+    >>> in_words("windows", ["", "blank:left@8+12"])
+    'no window or blank images, left view at epoch 8 for 12'
     """
-    *earlier, last = [repr(value) for value in values]
-    return f"{', '.join(earlier)} or {last}" if earlier else last
+    if name == "windows":
+        begin = ""
+        *earlier, last = [windows_in_words(str(value)) for value in values]
+    else:
+        begin = f"{name} = "
+        *earlier, last = [repr(value) for value in values]
+    return f"{begin}{', '.join(earlier)} or {last}" if earlier else f"{begin}{last}"
+
+
+def windows_in_words(windows: str) -> str:
+    """Write windows as a reader sees them: the deficit, its age and its epochs."""
+    said = []
+    for kind, onset, length in re.findall(r"(\S+)@(\d+)\+(\d+)", windows):
+        said.append(f"{label(kind)} at epoch {onset} for {length}")
+    return ", then ".join(said) or "no window"
 
 
 def advice(missing: Sequence[Lack]) -> str:
@@ -171,7 +188,7 @@ def advice(missing: Sequence[Lack]) -> str:
     for name in order:
         common = set.intersection(*(of_one.get(name, set()) for of_one in values))
         if common:
-            fields.append(f"{name} = {in_words(nearest(common, sought[name]))}")
+            fields.append(in_words(name, nearest(common, sought[name])))
     if not fields:
         return ""
     return f"There are results, all else being equal, for {'; '.join(fields[:3])}."
@@ -209,14 +226,14 @@ def offer(lacking: Iterable[Lack]) -> Job | Shown | None:
     kinds = len({lack.spec for lack in missing})
     networks = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
     lines = [f"Above, {networks} not trained yet."]
-    if trains_here():
+    if will_train_here():
         time = usual_time([lack.spec for lack in with_seeds(missing)])
         takes = f"usually takes {time}" if time else "takes as long as the first epochs will show"
         lines.append(f"Training seeds {', '.join(map(str, SEEDS))} of each {takes}.")
     lines.append(advice(missing))
     text = " ".join(lines).strip()
     above = f"{reasons}<p>{html.escape(text)}</p>{folded_calls(missing)}"
-    if trains_here():
+    if will_train_here():
         return button(with_seeds(missing), above)
     return Shown(text, None, above)
 

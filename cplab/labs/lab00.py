@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cplab import lab, show
-from cplab.estimates import Estimate, estimate
-from cplab.lab.jobs import Job, trains_here
+from cplab.estimates import Estimate
+from cplab.lab.buttons.jobs import Job, trains_here
 from cplab.labs import lab09_measurements as lab09_measurements
-from cplab.output import as_html
-from cplab.previews import few_images, preview
+from cplab.output.markup import as_html
+from cplab.pictures.previews import few_images, preview
 from cplab.quantities import harm, measured
 from cplab.runs import Run
 from cplab.show import Figure
@@ -54,7 +54,7 @@ def own_twenty(run: Run) -> Estimate:
     >>> own_twenty(childhood(length=3, recovery=2))
     not trained yet
     """
-    return estimate(harm(run, seeds=SEEDS).values)  # a number for each network and its twin
+    return harm(run, seeds=SEEDS)
 
 
 def own_images_right(run: Run) -> Estimate:
@@ -161,7 +161,7 @@ def read_aloud(runs: Iterable[Run]) -> str:
     listed = [f"{age}: <b>{points}</b>" for age, points in harms.items() if points.seeds]
     if not listed:
         return ""
-    return f"<p>Your harm, by clear epochs before the deficit: {', '.join(listed)}.</p>"
+    return f"<p>Your harm, by age in epochs: {', '.join(listed)}.</p>"
 
 
 def grow(runs: Iterable[Run]) -> Job | lab.Nursery | None:

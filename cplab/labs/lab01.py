@@ -15,10 +15,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
-from cplab.errors import one_of
+from cplab.base.errors import one_of
 from cplab.estimates import NOT_TRAINED, Estimate, lacking_in
-from cplab.lab.questions import Shown
-from cplab.previews import drawn_pictures
+from cplab.lab.questions.questions import Shown
+from cplab.output.styles import CUES, Style, style
+from cplab.pictures.previews import drawn_pictures
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import (
@@ -30,7 +31,6 @@ from cplab.show.base import (
     name_lines,
     styled,
 )
-from cplab.styles import CUES, Style, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
 LANE = 26  # height of a lane of words, in pixels
+LETTER = 0.011  # width of a letter of them, as a part of the axis
 
 
 class View(NamedTuple):
@@ -161,9 +162,11 @@ def draw_ages(ax: "Axes", in_words: pd.DataFrame, last: float) -> None:
 def write_beside(ax: "Axes", in_words: pd.DataFrame, last: float) -> None:
     """Write the words of each lane where its ages begin, and each topic once, beside the axis;
     last, the axis's end."""
-    after_birth = in_words.age_low >= 0
-    # Ages that begin before birth are cut off by the axis: their words stand where they end
-    begin = in_words.age_low.where(after_birth, in_words.age_high) + last / 150
+    # Words stand in their ages if they have room there, and else where these end, as do those of
+    # ages that begin before birth, which the axis cuts off
+    room = last * LETTER * in_words.words.str.len()
+    inside = (in_words.age_low >= 0) & (in_words.age_high - in_words.age_low > room)
+    begin = in_words.age_low.where(inside, in_words.age_high) + last / 150
     for lane, words in enumerate(in_words.words):
         ax.text(begin[lane], lane, words, va="center", fontsize=SMALL)
     first_lanes = in_words.topic.drop_duplicates()  # of each topic
@@ -271,6 +274,7 @@ def fan(deficit: str, run: Run) -> Figure:
     fig.ax.plot(ends.real, ends.imag, color=show.colour(deficit), linewidth=1.3, alpha=0.7)
     turn = np.linspace(0, 2 * np.pi, 100)
     fig.ax.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.8)
+    fig.ax.text(0, -1.04, "circle: choosiness 1", ha="center", va="top", fontsize=SMALL)
     fig.ax.set_aspect("equal")
     fig.ax.set_axis_off()
     return fig

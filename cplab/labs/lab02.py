@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cplab import datasets, quantities, show
+from cplab import quantities, show
+from cplab.base.errors import whole
+from cplab.base.late import nn
 from cplab.estimates import (
     NORMAL_FACTOR,
     NOT_TRAINED,
@@ -22,19 +24,19 @@ from cplab.estimates import (
     lacking_in,
     rows_of_seeds,
 )
-from cplab.late import nn
 from cplab.measure import measurement
 from cplab.measure.builtin import answers_to
-from cplab.previews import drawn_pictures
+from cplab.output.styles import EQUAL, ink, style
+from cplab.pictures import datasets
+from cplab.pictures.previews import drawn_pictures
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import styled
-from cplab.styles import EQUAL, ink, style
 
 if TYPE_CHECKING:
-    from cplab.data import Images
+    from cplab.pictures.data import Images
 
 
 def which_behind(*runs: Run) -> tuple[int, ...] | None:
@@ -62,20 +64,80 @@ def first_without_harm(harms: Mapping[int, Estimate]) -> int | str | None:
     return min((age for age, points in harms.items() if points.sign != 1), default="none")
 
 
+def if_it_ended(harms: Mapping[int, Estimate]) -> dict[int | str, str]:
+    """What would have to be true for each age to be the first without harm, of {age: harm}: its
+    answer's feedback.
+
+    >>> if_it_ended({0: estimate([4.0, 4.2]), 8: estimate([-1.0, 1.2])})[8]
+    'Then the interval at epoch 8 would reach down to 0. There the harm is 0.1 ± 14.0 points.'
+    """
+    said: dict[int | str, str] = {}
+    first = first_without_harm(harms)
+    if first is None:
+        return said
+    for age, points in harms.items():
+        if isinstance(first, int) and age > first:
+            said[age] = (
+                f"Then every interval to the left of epoch {age} would lie above 0. At epoch "
+                f"{first} the harm is {harms[first]} points."
+            )
+        elif age > 0:
+            said[age] = (
+                f"Then the interval at epoch {age} would reach down to 0. There the harm is "
+                f"{points} points."
+            )
+    said["none"] = "Then a blur would do harm at any age, and no age would be critical."
+    return said
+
+
 def ages_in_words(harms: Mapping[int, Estimate]) -> str:
-    """Say what is left at the lowest age and at the first without harm, of {age: harm}.
+    """Say the harm at the lowest age and at the first without any, of {age: harm}.
 
     >>> ages_in_words({0: estimate([4.0, 4.2]), 8: estimate([-1.0, 1.2])})
-    'From birth it leaves 4.1 ± 1.3 points, after 8 clear epochs 0.1 ± 14.0.'
+    'From birth it does 4.1 ± 1.3 points of harm, at epoch 8 0.1 ± 14.0.'
     """
     youngest = min(harms)
     first = first_without_harm(harms)
     if first is None:
         return NOT_TRAINED
-    begin = f"After {youngest} clear epochs" if youngest else "From birth"
+    begin = f"At epoch {youngest}" if youngest else "From birth"
     if not isinstance(first, int):
-        return f"{begin} it leaves {harms[youngest]} points, and some at each of these ages."
-    return f"{begin} it leaves {harms[youngest]} points, after {first} clear epochs {harms[first]}."
+        return f"{begin} it does {harms[youngest]} points of harm, and some at each of these ages."
+    return f"{begin} it does {harms[youngest]} points of harm, at epoch {first} {harms[first]}."
+
+
+# Your own seeds -----------------------------------------------------------------------------------
+
+BLURRED_DIGITS = Run("mosaic", length=100, profile="tiny")  # lab 00's networks
+OWN: list[int] = []  # the seeds that were last asked for
+
+
+def own_seeds(number: int) -> list[Run]:
+    """Twenty of lab 00's networks that nobody else has, blurred from birth, and their twins.
+
+    Arguments: number, 1 to 999, which decides their seeds.
+
+    >>> [run.seed for run in own_seeds(7)[:2]]
+    [7000, 7001]
+    """
+    first = 1000 * whole("number", number, 1, 999)
+    OWN[:] = range(first, first + 20)
+    networks = [BLURRED_DIGITS.with_seed(seed) for seed in OWN]
+    twins = [network.without_window() for network in networks]
+    return networks + twins
+
+
+def own_harm() -> Estimate:
+    """The harm of the seeds that were last asked for, each beside its twin, in points.
+
+    >>> runs = own_seeds(999)
+    >>> own_harm()
+    not trained yet
+    """
+    return estimate(harm(BLURRED_DIGITS, seeds=OWN).values)
+
+
+# Which images -------------------------------------------------------------------------------------
 
 
 def half_by_images(run: Run, clear_onset: int) -> Interval | Estimate:
@@ -167,8 +229,8 @@ def misread(run: Run) -> Figure | str:
     if not (len(accuracies.clear) and len(accuracies.deprived)):
         return ""
     if not datasets.is_here(run.dataset):
-        remedy = f"<code>cplab data fetch {run.dataset}</code>"  # nor are they in a page
-        return f"<p>To see photographs that they get wrong: {remedy}, in a notebook.</p>"
+        remedy = f"<code>{datasets.to_fetch(run.dataset)}</code>"  # nor are they in a page
+        return f"<p>To see photographs that they get wrong, in a notebook: {remedy}</p>"
     arrays, _ = datasets.load_arrays(run.dataset)
     photographs = arrays.test_x
     loss = accuracies.clear.mean(0) - accuracies.deprived.mean(0)  # by the deficit, (images,)

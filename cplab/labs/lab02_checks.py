@@ -1,24 +1,22 @@
 """The answers to lab 02's exercises."""
 
-from cplab.estimates import estimate
-from cplab.lab.checks import Answer, exercise
-from cplab.quantities import accuracy, equal_training_loss, harm, lost_time
+from cplab.lab.questions.checks import Answer, exercise
+from cplab.labs import lab02
+from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 
 
-@exercise("02-1", "the mean harm, in points", tolerance=0.06)
+@exercise("02-1", "the mean harm of your seeds, in points", tolerance=0.06, own_training=True)
 def mean_harm() -> Answer:
-    """The mean harm of a blur from birth that is half as long as the lab's."""
-    brief = EARLY.replace(length=8)
-    points = harm(brief)
-    loss = equal_training_loss(brief)
+    """The mean harm of the seeds that the student has trained."""
+    points = lab02.own_harm()
     mistakes = {
-        "That is the loss against equal training, part of which is lost time": loss,
-        "That is one seed: give the mean of all": points.values,
-        "That is the mean of the seeds that it shares with its twin: `.mean` takes all seeds": (
-            estimate(points.values)
+        "That is one network: give the mean of all twenty": points.values,
+        "That is half of the interval, not the mean": points.half,
+        "That is the harm of the networks that came with the lab: train your own seeds": harm(
+            lab02.BLURRED_DIGITS
         ),
     }
     return Answer(points, mistakes)

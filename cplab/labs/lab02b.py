@@ -1,8 +1,8 @@
 """Lab 02b: the paper's schedule, whose learning rate falls with every epoch, and its two controls.
 
-Under it only small steps follow a deficit that ends late. A control can start fresh, at
-the first rate, or *oversleep*: nothing is trained until the deficit ends, and then it has the rates
-that are left.
+Under it only small steps follow a deficit that ends late. The twin starts fresh,
+at the first rate; a twin that *overslept* is not trained until the deficit ends, and then has the
+rates that are left.
 """
 
 import math
@@ -14,15 +14,15 @@ import numpy as np
 
 from cplab import show
 from cplab.estimates import Estimate, find_crossing
+from cplab.output.styles import DASHES, style
 from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.show.base import line_look, name_lines
-from cplab.styles import DASHES, style
 
 KINDS = ("blur", "noise", "flip", "permute")
 # What the schedule's clock does during the deficit, for both controls, by words for the control
-CLOCKS_IN_WORDS = {"started fresh": "stopped", "overslept": "running"}
+CLOCKS_IN_WORDS = {"twin": "stopped", "twin that overslept": "running"}
 
 
 class HarmlessWindow(NamedTuple):
@@ -45,10 +45,10 @@ def until(deficit: str, end: int, pace: int = 1, profile: str = "course", **fiel
 
 
 def both_controls(run: Run) -> dict[str, Estimate]:
-    """A run's harm against a control that starts fresh, and against one that overslept.
+    """A run's harm beside its twin, which starts fresh, and beside a twin that overslept.
 
     >>> [*both_controls(until("blur", 60))]
-    ['started fresh', 'overslept']
+    ['twin', 'twin that overslept']
     """
     return {words: harm(run, clock=clock) for words, clock in CLOCKS_IN_WORDS.items()}
 
@@ -89,7 +89,7 @@ def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
         lines[show.label(kind)] = [run.replace(deficit=kind) for run in windows.values()]
     figures = []
     for words, clock in CLOCKS_IN_WORDS.items():
-        title = f"Beside one that {words}"
+        title = f"Beside the {words}"
         figures.append(
             show.harm_by("onset", lines, title, clock=clock, width=430, y_range=(-3, 10))
         )

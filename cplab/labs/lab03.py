@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cplab import quantities, show, styles
+from cplab import quantities, show
 from cplab.estimates import CONFIDENCE, NOT_TRAINED, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
-from cplab.previews import drawn_pictures
+from cplab.output import styles
+from cplab.pictures.previews import drawn_pictures
 from cplab.quantities import harm, measured
 from cplab.runs import Run
 from cplab.show import Figure
@@ -66,8 +67,8 @@ def ranking(ends: Mapping[str, Estimate]) -> str:
     apart, and those whose networks are not trained.
 
     >>> from cplab.estimates import estimate
-    >>> ranking({"newborn": estimate([50, 51, 52]), "flip": estimate([60, 61, 62])})
-    'From best to worst: flip, newborn; cannot be told apart: none'
+    >>> ranking({"twin": estimate([50, 51, 52]), "flip": estimate([60, 61, 62])})
+    'From best to worst: flip, twin; cannot be told apart: none'
     """
     means = {name: end.mean for name, end in ends.items() if end.seeds}
     order = sorted(means, key=lambda name: means[name], reverse=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cplab import quantities, show
-from cplab.previews import preview
+from cplab.pictures.previews import preview
 from cplab.runs import Run
 from cplab.show import Figure
 
@@ -29,7 +29,7 @@ def to_the_end(runs: Mapping[str, Run]) -> Figure:
             groups[words].append((epochs, percent))
         if not groups[words]:
             lacks.append(quantities.lack(run))
-    axes = ("clear epochs after the deficit", "test accuracy, %")
+    axes = ("recovery: clear epochs after the deficit", "test accuracy, %")
     title = "Each line is one network, each point the mean of five epochs"
     fig = show.curves(groups, *axes, title, y_range=(97, 98.8))
     fig.lacking = tuple(lacks)

@@ -1,6 +1,6 @@
 """The answers to lab 03b's exercises."""
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab00, lab03b
 from cplab.quantities import harm
 from cplab.runs import Run
@@ -12,7 +12,7 @@ BLURRED = Run(
 
 @exercise("03b-1", "clear epochs", tolerance=2)
 def first_crossing() -> Answer:
-    """The clear epochs after which the newborns are first above, on average."""
+    """The clear epochs after which the twins are first above, on average."""
     crossing = lab03b.passed(BLURRED)
     flipped_crossing = lab03b.passed(BLURRED.replace(deficit="flip"))
     epochs = range(lab03b.STEP, BLURRED.recovery + 1)

@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from cplab import models, quantities, show
+from cplab.base.late import Tensor, nn
 from cplab.estimates import Estimate, estimate
 from cplab.lab import pictures
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
-from cplab.late import Tensor, nn
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
@@ -56,7 +56,7 @@ def doubled(
 def times(doublings: Estimate) -> str:
     """Write the factor that a number of doublings makes.
 
-    >>> times(quantities.estimates.estimate([2.9, 3.1]))
+    >>> times(estimate([2.9, 3.1]))
     '8.0'
     """
     if not doublings.seeds:
@@ -89,7 +89,7 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
             groups[f"until {run.end}"] = run
         longest = max(group, key=lambda run: run.end)
         percent = 100 * lab04_trace.trace_remaining(longest)
-        finding = f"{percent:.0f} % is left" if percent.seeds else f"{percent}"
+        finding = f"{percent:.0f} % of its peak" if percent.seeds else f"{percent}"
         label = show.label(kind)
         capitalised = label[:1].upper() + label[1:]
         title = f"{capitalised} until {longest.end}: {finding}"
@@ -127,13 +127,11 @@ def own_traces(
             _, control_values = control_line
             doublings.append(np.log2(values[-1] / control_values[-1]))
         trained = estimate(doublings)
-        differs = (trained - shipped).sign
-        relation = "unlike" if differs else "indistinguishable from"
-        findings.append(
-            f"{label}: {times(trained)} times, {relation} the {times(shipped)} after {kind} above"
-        )
-    begin = "Where your traces end, compared with those without a deficit"
-    return [figure, f"<p>{begin}: {'; '.join(findings)}.</p>"]
+        alike = "" if (trained - shipped).sign else ", which cannot be told apart"
+        factors = f"yours {times(trained)} times; after {kind} above {times(shipped)} times"
+        findings.append(f"{label}: {factors}{alike}")
+    begin = "Where traces end, compared with those without a deficit"
+    return [figure, f"<p>{begin}. {'. '.join(findings)}.</p>"]
 
 
 def all_end_together(lines: Mapping[str, Sequence[np.ndarray]]) -> bool:
@@ -203,8 +201,8 @@ def small_network(x: Tensor, y: Tensor) -> "nn.Module":
     import torch
     from torch.nn import functional as F
 
+    from cplab.base.seeding import seeded
     from cplab.runs.tasks import uncompiled
-    from cplab.seeding import seeded
 
     with seeded(0):
         net = models.build("allcnn-8", *x.shape[1:3])
@@ -275,10 +273,10 @@ def short_run(
     import torch
     from torch.nn import functional as F
 
-    from cplab.data import images
+    from cplab.base.seeding import seeded
     from cplab.measure.fisher import trace
+    from cplab.pictures.data import images
     from cplab.runs.tasks import uncompiled
-    from cplab.seeding import seeded
 
     photographs = images("cifar10", "fit")
     x = photographs.normal(photographs.train_x[:count])

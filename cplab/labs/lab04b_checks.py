@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab04_trace, lab04b
 from cplab.quantities import equal_training_loss, harm
 from cplab.runs import Run
@@ -35,7 +35,7 @@ def changes() -> Answer:
     return Answer(right, mistakes)
 
 
-@exercise("04b-2", "the mean correlation within a seed", tolerance=0.02)
+@exercise("04b-2", "the mean correlation within a seed", tolerance=0.006)
 def within_a_seed() -> Answer:
     """How trace and sensitivity go together within each seed."""
     costs = []

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cplab import show
+from cplab.base.late import Tensor
 from cplab.estimates import NOT_TRAINED, lacking_in, without_numbers
-from cplab.lab.jobs import Choice, HowFar, Job, Throttle
+from cplab.lab.buttons.jobs import Choice, HowFar, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
     expected_density,
@@ -20,8 +21,7 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
-from cplab.late import Tensor
-from cplab.output import as_html
+from cplab.output.markup import as_html
 from cplab.quantities import each_result, lack, quantity, result
 from cplab.results import Request
 from cplab.results.requests import News
@@ -62,18 +62,18 @@ def accuracy_at_density(spec: Experiment, density: float) -> float:
 
 
 def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Density in percent and test accuracy of each seed, as it loses its synapses: two arrays
-    (steps,), from the highest density on, as long as there are any.
+    """Density in percent and test accuracy of each seed, once no synapse grows any more: two arrays
+    (steps,), as long as there are any.
 
     >>> density, accuracy = falls(search.spec())[0]
     >>> round(float(density[0]), -1), bool(density[-1] <= 2)
-    (90.0, True)
+    (50.0, True)
     """
     curves = []
     for stored in each_result(spec):
         density = np.array(stored.values["density"])
         accuracy = np.array(stored.values["accuracy"])
-        falling = np.arange(len(density)) >= density.argmax()
+        falling = np.array(stored.values["steps"]) >= stored.spec.n
         shown = falling & (density > 0)
         curves.append((100 * density[shown], accuracy[shown]))
     return curves
@@ -262,10 +262,12 @@ def grow_and_prune(dataset: str = "mnist") -> Job:
 
 
 def first_picture() -> Figure:
-    """Draw where a network has its synapses at birth, and when few are left."""
-    at_birth = np.random.default_rng(0).random((16, 28, 28)) < 0.5
-    maps = {"at birth, 50 %": at_birth.sum(0)}
-    for density in (0.2, 0.05, 0.02, 0.01):
-        maps[f"{100 * density:g} %"] = synapses_by_pixel(search.spec(), density)
-    title = "The synapses on each pixel, when half are alive and when few are left"
-    return draw_maps(maps, title)
+    """Draw how many synapses networks have at birth, at their peak, and in the end."""
+    densities = np.array([stored.values["density"] for stored in each_result(search.spec())])
+    counts = {
+        "at birth": [0.5] * len(densities),
+        "at their peak": densities.max(axis=1),
+        "in the end": [min(DENSITIES)] * len(densities),
+    }
+    source = f"{len(densities)} searches"
+    return show.bars(counts, "synapses alive", percent=True, source=source, height=300)

@@ -8,49 +8,49 @@ from typing import TYPE_CHECKING
 from scipy import stats
 
 from cplab import models, show
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.estimates import CONFIDENCE, PERCENT
+from cplab.output.styles import style
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import GREY, SMALL, styled
-from cplab.styles import style
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def costs(runs: Mapping[str, Run]) -> "pd.DataFrame":
-    """Make a table of harm, lost time (both in points) and the newborn's accuracy."""
+    """Make a table of harm, lost time (both in points) and the twin's accuracy."""
     rows = {}
     for words, run in runs.items():
         rows[words] = {
             "harm": harm(run),
             "lost time": lost_time(run),
-            "newborn, %": accuracy(run.newborn()),
+            "twin, %": accuracy(run.newborn()),
         }
     return show.table(rows)
 
 
 def newborn_and_harm(runs: Sequence[Run]) -> str:
-    """Say how harm and the newborn's accuracy correlate over settings with photographs; those with
+    """Say how harm and the twin's accuracy correlate over settings with photographs; those with
     digits (the profile mnist) are left out."""
-    newborns = []
+    twins = []
     harms = []
     for run in runs:
         points = harm(run)
         if points.seeds and run.profile != "mnist":
-            newborns.append(accuracy(run.newborn()).mean)
+            twins.append(accuracy(run.newborn()).mean)
             harms.append(points.mean)
     if len(harms) < 4:
         return "Too few settings have been trained for a correlation."
-    pearson = stats.pearsonr(newborns, harms)
+    pearson = stats.pearsonr(twins, harms)
     r = pearson.statistic
     low, high = pearson.confidence_interval(CONFIDENCE)
     sentence = (
-        "Over the settings with these images, harm correlates with the newborn's accuracy: "
+        "Over the settings with these images, harm correlates with the twin's accuracy: "
         f"r = {r:.2f} ({PERCENT}: {low:.2f} to {high:.2f}, as if settings were independent). "
-        "Part of that is arithmetic, since harm is the newborn's accuracy minus the deprived "
+        "Part of that is arithmetic, since harm is the twin's accuracy minus the deprived "
         "network's."
     )
     return sentence.replace("-", "−")
@@ -69,7 +69,7 @@ def parameters(run: Run) -> int | None:
 
 
 def by_end(run: Run, ends: Sequence[int]) -> Figure:
-    """Draw final accuracy by the length of a deficit, and, in grey, after as many clear epochs.
+    """Draw final accuracy by the length of a deficit, and, in grey, that of equal training.
 
     Arguments: run, with the deficit; ends, its lengths.
     """
@@ -81,7 +81,7 @@ def by_end(run: Run, ends: Sequence[int]) -> Figure:
         clear[length] = accuracy(window.equal_training())
     groups = {run.deficit: deprived, "none": clear}
     axes = (f"epochs of {show.label(run.deficit)}, or of clear images", "final test accuracy, %")
-    title = f"Harm after {run.recovery} clear epochs, points: {harm(run)}"
+    title = f"Harm after a recovery of {run.recovery} epochs, points: {harm(run)}"
     return show.means(groups, axes, title, y_range=(30, 66), width=620, height=340)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cplab.errors import (
+from cplab.base.errors import (
     CplabError,
     Diverged,
     Failed,
@@ -24,12 +24,12 @@ from cplab.errors import (
     whole,
     with_message,
 )
-from cplab.late import nn
+from cplab.base.late import nn
 from cplab.specs import plain_data, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
 
 if TYPE_CHECKING:
-    from cplab.data import Images
+    from cplab.pictures.data import Images
     from cplab.runs import Run
 
 When = str | tuple[int, ...]  # "every", "end", or epochs
@@ -78,8 +78,8 @@ class Measurement(Registered):
 
         Raises: Diverged for numbers that are not finite; CplabError for other failures.
         """
-        from cplab.devices import explain_failures
-        from cplab.seeding import seeded
+        from cplab.base.devices import explain_failures
+        from cplab.base.seeding import seeded
 
         tensors: dict[str, Any] = {"mean": images.mean, "std": images.std}
         for name in ("train_x", "train_y", "test_x", "test_y"):
@@ -105,17 +105,20 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     """Make a function a measurement, for `measure=` of run and sweep: a decorator, with or without
     options (images, when, label: see `Measurement`).
 
-    The function takes copies of a network in eval mode and of a data.Images. It returns numbers,
-    texts, lists and dicts. A result is asked for them by the function: `result.final(weights)`.
+    The function takes copies of a network in eval mode and of a data.Images, whose pixels are bytes
+    (N, H, W, C): the network takes images.normal(images.test_x). It returns numbers, texts, lists
+    and dicts. A result is asked for them by the function: `result.final(weights)`.
 
     Its key is made of its code, and of the own functions and values that it reads. If anything else
     has changed, such as a file that it reads, version=2 gives another key.
 
-    >>> @measurement(when="end")
-    ... def weights(net, images):
-    ...     return sum(weight.numel() for weight in net.parameters())
-    >>> list(parse_measures(weights).values())
-    ['end']
+    >>> import cplab
+    >>> @cplab.measurement(when="end")
+    ... def certainty(net, images):
+    ...     logits = net(images.normal(images.test_x))
+    ...     return logits.softmax(1).amax(1).mean().item()
+    >>> cplab.run(recovery=1, profile="ci", measure=certainty).final(certainty) > 0.1
+    True
     """
     return entry_decorator(Measurement, function, options)
 

@@ -15,15 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import data, devices, models
-from cplab.data import Images
+from cplab import models
+from cplab.base import devices
+from cplab.base.errors import CplabError
+from cplab.base.seeding import seeded
 from cplab.deficits import Batch
-from cplab.errors import CplabError
 from cplab.models.layers import layer_weights, normalised_layers
+from cplab.pictures import data
+from cplab.pictures.data import Images
 from cplab.runs.steps import Step
-from cplab.seeding import seeded
 from cplab.specs import mix_seeds
-from cplab.specs.profiles import PROFILES, Profile, split_part
+from cplab.specs.profiles import PROFILES, Profile
 
 
 class TaskRun(Protocol):
@@ -157,9 +159,7 @@ class Classification:
         images = data.shared_images(run.dataset, run.profile, str(device))
         if part == 1:
             return images
-        first = split_part(run.dataset)
-        other_name = f"{first.dataset}-part{first.number + part - 1}"
-        other = data.shared_images(other_name, run.profile, str(device))
+        other = data.shared_images(run.dataset, run.profile, str(device), part)
         return replace(images, train_x=other.train_x, train_y=other.train_y)
 
     def birth(self, device: torch.device, seed: int | None = None) -> TrainState:

@@ -8,13 +8,13 @@ from matplotlib.colors import Normalize
 from matplotlib.image import BboxImage
 from matplotlib.transforms import Bbox, TransformedBbox
 
+from cplab.base.errors import CplabError, as_list, check_dict
 from cplab.deficits import find_deficit
-from cplab.errors import CplabError, as_list, check_dict
 from cplab.estimates import NOT_TRAINED
-from cplab.previews import few_images, preview, set_to_show
+from cplab.output.styles import label
+from cplab.pictures.previews import PICTURES, few_images, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
 from cplab.specs.profiles import Profile
-from cplab.styles import label
 
 GAP = 4  # pixels between two images of a row
 ROW_GAP = 6  # pixels between two rows
@@ -116,8 +116,8 @@ def what_it_sees(
     for deficit in chosen:
         seen, shown = preview(dataset, profile.name, deficit, count, epoch)
         rows["the images"] = few_images(shown, "paper")[:count]
-        pixels = seen["clear"].shape[1]
-        rows[f"clear, {pixels} pixels"] = seen["clear"]
+        size = "drawn" if shown == PICTURES else f"{seen['clear'].shape[1]} pixels"
+        rows[f"clear, {size}"] = seen["clear"]
         if "seen" in seen:
             when = f", epoch {epoch}" if find_deficit(deficit).may_change else ""
             rows[label(deficit) + when] = seen["seen"]

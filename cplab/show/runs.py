@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple, Unpack
 import numpy as np
 
 from cplab import estimates, quantities
+from cplab.base.errors import CplabError, as_list, check_dict, quote
 from cplab.deficits import canonical_name
-from cplab.errors import CplabError, as_list, check_dict, quote
 from cplab.estimates import Estimate, is_level, lacking_in, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
+from cplab.output.styles import DASHES, EQUAL, QUANTITIES, TWIN, Style, style
 from cplab.quantities import each_result, lack
-from cplab.results import Result
+from cplab.results import Result, seeds
 from cplab.results.result import LAST
 from cplab.results.rows import run_columns
 from cplab.runs import Run
@@ -24,7 +25,6 @@ from cplab.show.base import GREY, Figure, Size, draw_band, figure, line_look, na
 from cplab.show.figures import means, seeds_line
 from cplab.specs import check_spec
 from cplab.specs.own import full_name
-from cplab.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def removal(
         x += f", from epoch {run.onset}"
     if control:
         lines = points_above(control, runs_by_deficit)
-        words = control if control == "equal training" else f"the {control}"
+        words = control if control == EQUAL.label else f"the {control}"
         return means(lines, (x, f"points above {words}"), title, zero=True, **size)
     lines = accuracies_with_controls(run, runs_by_deficit)
     y = "final test accuracy, %"
@@ -104,11 +104,11 @@ def accuracies_with_controls(
     for length in sorted(lengths):
         as_long = replace(clear, onset=run.onset + length)
         equal_training[length] = quantities.accuracy(as_long)
-    newborn = quantities.accuracy(clear.newborn())
+    twin = quantities.accuracy(clear.newborn())
     longest = max(lengths) or 1
     lines = {
         EQUAL.label: equal_training,
-        NEWBORN.label: {0: newborn, longest: newborn},  # a level line
+        TWIN.label: {0: twin, longest: twin},  # a level line
     }
     for deficit, runs in runs_by_deficit.items():
         lines[deficit] = {0: equal_training[0]}
@@ -285,7 +285,7 @@ def check_one_setting(runs: Mapping[str, Run]) -> None:
     settings = set()
     for run in runs.values():
         columns = run_columns(check_spec(run))
-        settings.add(quantities.setting_of(columns))
+        settings.add(seeds.setting_of(columns))
     if len(settings) > 1:
         raise CplabError(
             f"runs {quote([*runs])} are of several settings, each with its own clear run: "
@@ -295,7 +295,7 @@ def check_one_setting(runs: Mapping[str, Run]) -> None:
     if first_run.schedule != "fixed":
         raise CplabError(
             f"schedule {first_run.schedule!r} changes the rate, so no clear run can be the control "
-            "of all: give fixed"
+            "of all: give schedule='fixed'"
         )
 
 
@@ -394,7 +394,7 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) 
 
     >>> blur = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
     >>> harm_curves({"blurred from birth": blur}).ax.get_xlabel()
-    'clear epochs after the deficit'
+    'recovery: clear epochs after the deficit'
     """
     lines: dict[str, dict[int, Estimate]] = {}
     for label, run in check_dict("runs", runs).items():
@@ -402,7 +402,7 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) 
         lines[label] = {}
         for epochs in range(step, run.recovery + 1, step):
             lines[label][epochs] = quantities.harm(run, epochs)
-    axes = ("clear epochs after the deficit", "harm, points")
+    axes = ("recovery: clear epochs after the deficit", "harm, points")
     return means(lines, axes, title, zero=True, **size)
 
 
@@ -420,10 +420,10 @@ def epochs_between_points(recovery: int) -> int:
 
 # The words for a field of runs, on an axis
 FIELDS = {
-    "onset": "clear epochs before the deficit",
+    "onset": "age: clear epochs before the deficit",
     "length": "epochs of the deficit",
     "end": "epoch at which the deficit is removed",
-    "recovery": "clear epochs after the deficit",
+    "recovery": "recovery: clear epochs after the deficit",
 }
 
 
@@ -446,7 +446,7 @@ def harm_by(
 
     >>> runs = [Run("blur", onset, 8) for onset in (0, 4, 24)]
     >>> harm_by("onset", {"8 epochs of blur": runs}).ax.get_xlabel()
-    'clear epochs before the deficit'
+    'age: clear epochs before the deficit'
     """
     seeds_by_label = seeds or {}
     lines: dict[str, dict[float, Estimate]] = {}

@@ -8,6 +8,7 @@ from cplab.teach.copies import (
     folder_of,
     in_course,
     labs,
+    pages,
     portable,
 )
 from cplab.teach.homework import KINDS, build_copies, copy_for
@@ -23,5 +24,6 @@ __all__ = [
     "folder_of",
     "in_course",
     "labs",
+    "pages",
     "portable",
 ]

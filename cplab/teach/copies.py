@@ -8,12 +8,12 @@ import hashlib
 import json
 import re
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cplab.errors import CplabError, quote
-from cplab.files import atomic_file
+from cplab.base.errors import CplabError, quote
+from cplab.base.files import atomic_file
 
 CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
@@ -23,16 +23,18 @@ PICTURE = re.compile(r"(?P<words>!\[.*?\])\(\.\./(?P<place>docs/pictures/(?P<nam
 ATTACHED = r"\g<words>(attachment:\g<name>)"  # it in a copy
 
 COURSE = ("00", "01", "02", "03", "04", "05")  # labs that make the course; the others go further
+LAST = "what_you_know_now"  # the last page of the course
+PAGES = (LAST, "from_nothing")  # notebooks beside the labs, which have no number
 FURTHER = "going-further"  # where these are in a folder of copies
 
 
 def in_course(path: Path) -> bool:
-    """Whether a lab belongs to the course.
+    """Whether a lab or a page belongs to the course.
 
     >>> [in_course(path) for path in labs("00") + labs("00b")]
     [True, False]
     """
-    return path.stem.partition("_")[0] in COURSE
+    return path.stem.partition("_")[0] in COURSE or path.stem == LAST
 
 
 def folder_of(folder: Path, path: Path) -> Path:
@@ -60,6 +62,16 @@ def labs(name: str = "") -> list[Path]:
         names = ", ".join(path.stem for path in paths)
         raise CplabError(f"no lab {quote(name)}: choose one of {names}")
     return chosen
+
+
+def pages() -> list[Path]:
+    """The notebooks beside the labs: the last page of the course, and lab 00 without cplab.
+
+    >>> [path.name for path in pages()]
+    ['what_you_know_now.ipynb', 'from_nothing.ipynb']
+    """
+    beside_labs = labs()[0].parents[1] / "docs"
+    return [beside_labs / f"{name}.ipynb" for name in PAGES]
 
 
 def lab_digest(path: Path) -> str:
@@ -106,22 +118,22 @@ class Copied(NamedTuple):
 def copy_labs(
     folder: Path,
     copy: Callable[[Path], str] = portable,
-    name: str = "",
+    paths: Sequence[Path] = (),
     place: Callable[[Path, Path], Path] = folder_of,
 ) -> Copied:
     """Copy the labs into a folder, never over a file that is there. Beside a copy of an earlier
     text, or one that cannot be read, a fresh one is written, with a number after its name.
 
     Arguments: folder; copy, from a lab's path to the text of its copy, by default the lab's own;
-        name, how the names of the labs begin, by default all; place, from the folder and a lab's
-        path to the folder of its copy.
+        paths, of the labs, by default all labs and pages; place, from the folder and a lab's path
+        to the folder of its copy.
     Raises: CplabError where they cannot be written; each file is written whole or not at all.
     """
     new = list[str]()
     fresh = list[str]()
     stay = 0
     try:
-        for path in labs(name):
+        for path in paths or [*labs(), *pages()]:
             home = place(folder, path)
             home.mkdir(parents=True, exist_ok=True)
             copies = copies_in(home, path)

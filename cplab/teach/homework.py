@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cplab.errors import one_of
-from cplab.teach.copies import Copied, copy_labs, portable, write_whole
+from cplab.base.errors import one_of
+from cplab.teach.copies import Copied, copy_labs, labs, portable, write_whole
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-# The text above an exercise, the exercise, and its solution
+# The text above an exercise, the exercise, and its solution, which one of own seeds has not
 EXERCISE = re.compile(
     r"(?P<above>.*?)(?P<words>\*\*Exercise (?P<number>\d+)\.\*\*.*?)\n*"
-    r"<details><summary>Solution</summary>\n\n(?P<solution>.*?)</details>\n*",
+    r"(?:<details><summary>Solution</summary>\n\n(?P<solution>.*?)</details>\n*"
+    r"|(?=\*\*Exercise \d+\.\*\*)|\Z)",
     re.S,
 )
 # The call in an exercise's text that checks an answer
@@ -86,7 +87,9 @@ def student_cells(task: HomeworkTask) -> list[NotebookNode]:
 
 
 def instructor_cells(task: HomeworkTask) -> list[NotebookNode]:
-    """The text, the solution, and the check."""
+    """The text, the solution, and the check; room for an answer where there is no solution."""
+    if not task.solution:
+        return student_cells(task)
     return [text_cell(task.key, task.text), solution_cell(task), *check_cells(task)]
 
 
@@ -175,8 +178,8 @@ def build_copies(folder: Path, kind: str, lab: str = "") -> Copied:
         return writes(copy_for(notebook, path.stem, kind))
 
     if one_of("kind", kind, KINDS) != "nbgrader":
-        return copy_labs(folder, copy, lab)
-    copied = copy_labs(folder, copy, lab, assignment)
+        return copy_labs(folder, copy, labs(lab))
+    copied = copy_labs(folder, copy, labs(lab), assignment)
     config = folder / "nbgrader_config.py"
     if not config.exists():
         write_whole(config, NBGRADER_CONFIG)
@@ -225,7 +228,7 @@ def split_exercises(text: str, lab: str) -> tuple[list[HomeworkTask], str]:
             HomeworkTask(
                 key,
                 text=f"{match['above']}{match['words']}".strip(),
-                solution=match["solution"],
+                solution=match["solution"] or "",
                 check=check["call"] if check else "",
                 graded=check is not None and is_graded(key),
             )
@@ -238,6 +241,6 @@ def split_exercises(text: str, lab: str) -> tuple[list[HomeworkTask], str]:
 
 def is_graded(key: str) -> bool:
     """Whether an exercise has an answer that a grader's machine can know."""
-    from cplab.lab.checks import find_exercise
+    from cplab.lab.questions.checks import find_exercise
 
     return not find_exercise(key).own_training

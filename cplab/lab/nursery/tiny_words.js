@@ -1,0 +1,78 @@
+// What the first screen says of its windows, {kind, onset, length} each. kinds: by name the label of
+// a kind of deficit, and the words with which a sentence about it begins.
+
+const GROWING = "They grow up …";
+const WHEN = "The same deficit, early and late: which does more harm? Press Train.";
+const ONE_NETWORK = "One network has no interval and gives no verdict: train more";
+
+const LEVEL = 1; // points to each side of a mean, as in cplab.estimates
+
+const timeOf = ({onset}) => (onset ? `at epoch ${onset}` : "from birth");
+
+const countOf = (count) => (count === 1 ? "1 epoch" : `${count} epochs`);
+
+// Whether there are two windows, of unlike length.
+const areUnlike = ([first, second]) => Boolean(second) && first.length !== second.length;
+
+// What sets a window apart from the other one, if there are two. index: which one it is, 0 or 1.
+function nameOf(windows, index, kinds) {
+  const window = windows[index];
+  const other = windows[1 - index];
+  const {onset, length, kind} = window;
+  if (other?.kind === kind && other.onset === onset) return `for ${countOf(length)}`;
+  const parts = [timeOf(window)];
+  if (areUnlike(windows))
+    parts[0] = `${countOf(length)} from ${onset ? `epoch ${onset}` : "birth"}`;
+  if (other && other.kind !== kind) parts.unshift(kinds[kind].label);
+  return parts.join(" ");
+}
+
+// What the networks of a window went through, and when.
+function stateOf(window, kinds) {
+  const {words} = kinds[window.kind];
+  return `${words[0].toLowerCase()}${words.slice(1)} ${timeOf(window)}`;
+}
+
+// How much harm there is, once all networks have grown up. harms: of each window, see `harmOf`.
+function verdict(windows, harms, kinds) {
+  if (harms.some(({n}) => n === 1)) return ONE_NETWORK;
+  if (windows.length === 1) return verdictOfOne(windows[0], harms[0], kinds);
+  const [first, second] = windows.map((_, index) => nameOf(windows, index, kinds));
+  const start = first[0].toUpperCase() + first.slice(1);
+  const end = areUnlike(windows) ? " (not the same length)" : "";
+  return `${start}: ${harms[0].words} points of harm; ${second}: ${harms[1].words}${end}`;
+}
+
+function verdictOfOne({kind, onset, length}, {n, middle, half, words}, kinds) {
+  const time = onset
+    ? `from epoch ${onset} to ${onset + length}`
+    : `for their first ${countOf(length)}`;
+  const childhood = `${kinds[kind].words} ${time}`;
+  const holdsZero = Math.abs(middle) <= half; // the interval
+  if (holdsZero && half > LEVEL)
+    return `${childhood}: whether they end level, ${n} seeds cannot tell (${words} points)`;
+  if (holdsZero)
+    return `${childhood}, they end level with their twins (${words} points, ${n} seeds)`;
+  const side = middle > 0 ? "behind" : "ahead of";
+  return `${childhood}, they end ${words.replace("−", "")} points ${side} their twins`;
+}
+
+// The function behind a student's own deficit, whose name is such as `low@1a2b3c4d-2`.
+const functionOf = (name) => name.replace(/@.*/, "");
+
+// The line of Python that makes a point. Arguments: point, a window and the knobs; usual, knobs that
+// are left out; dataset, if it is another one.
+function runOf(point, usual, dataset) {
+  const {kind, onset, length, recovery, digits, layers, scale, rate, block, mask} = point;
+  const names = {mosaic: block === 3 ? "mosaic" : `mosaic-${block}`, cover: `cover-${mask}`};
+  const deficit = kind.includes("@") ? functionOf(kind) : `"${names[kind] ?? kind}"`;
+  const weights = {0.1: "_tenth", 1: "_he"}[scale] ?? "";
+  const model = `mlp${layers}${weights}`;
+  const parts = [deficit, `onset=${onset}`, `length=${length}`, 'profile="tiny"'];
+  if (dataset) parts.push(`dataset="${dataset}"`);
+  if (model !== "mlp2") parts.push(`model="${model}"`);
+  if (recovery !== usual.recovery) parts.push(`recovery=${recovery}`);
+  if (digits !== usual.digits) parts.push(`images=${digits}`);
+  if (rate !== usual.rate) parts.push(`rate=${Math.round((100 * rate) / usual.rate) / 100}`);
+  return `cplab.Run(${parts.join(", ")})`;
+}

@@ -195,6 +195,7 @@ def made(folders, tmp_path_factory):
     clone.settings["PIP_FIND_LINKS"] += f" {clone.server.address}"
     yield clone
     clone.server.http.shutdown()
+    clone.server.http.server_close()
 
 
 @pytest.fixture
@@ -353,6 +354,20 @@ def test_a_failure_says_why_and_what_to_do_where_torch_is_needed(clone, monkeypa
     for line in (said, why_missing(clone, monkeypatch)):
         assert "No matching distribution found for torch" in line
         assert "`python start.py --install` tries again" in line
+
+
+@posix
+@pytest.mark.parametrize("found", ["torch==2.15.0+cpu", "nvidia-cublas==13.4", ""])
+def test_the_build_of_torch_that_fits_is_uv_s_where_uv_finds_it(found, tmp_path, monkeypatch):
+    """With a uv that only says what it would install."""
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\n[ "{found}" ] && echo " + {found}" >&2\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")  # where the usual build is the large one
+    command, size = start.installer(start.Environment(tmp_path))
+    assert command[0] == (str(uv) if found else start.Environment(tmp_path).python)
+    assert size == (start.LARGE if "nvidia" in found or not found else start.SMALL)
 
 
 def test_the_tests_wait_for_all_of_it(clone):

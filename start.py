@@ -161,9 +161,7 @@ def prepare(environment: Environment, *extras: str) -> None:
         make(environment, has_moved=read(stamp)[:1] not in ([], [place]))
         words = requirements(*extras)
         if "lab" in extras:
-            print(
-                "What opens the labs is being installed: 0.8 GB on disk, without torch.", flush=True
-            )
+            print("What opens the labs is being installed: 0.8 GB, without torch.", flush=True)
             words = ["--editable", str(ROOT), *words]
         install(environment, words)
         # JupyterLab's question about news, which would lie over the first cells, is not asked

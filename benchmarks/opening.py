@@ -135,8 +135,8 @@ def end_all(process: subprocess.Popen) -> None:
     with suppress(ProcessLookupError):
         while True:
             os.killpg(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(1)
+            process.poll()  # which takes note of its end
+            time.sleep(1)
 
 
 def address_in(log: Path) -> str:

@@ -4,6 +4,7 @@ installs: what opens the labs comes first, and torch behind it.
 One environment is made for nearly all tests, since that takes seconds; after each it is as before.
 """
 
+import contextlib
 import http.server
 import inspect
 import os
@@ -82,6 +83,15 @@ while not pathlib.Path("close").exists():
 """
 
 
+PATIENCE = 200  # seconds for what takes some on a machine that does nothing else
+
+
+def end_terminal(process):
+    """Kill a process, and what it has started in its terminal."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 class Clone:
     """A folder that stands for a clone, and a folder of wheels that stands for an index."""
 
@@ -101,16 +111,20 @@ class Clone:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
 
-    def start(self, *words, **options):
-        """Start start.py; its output is read as text."""
-        return subprocess.Popen(
+    def start(self, *words):
+        """Start start.py as in a terminal of its own; its output is read as text."""
+        process = subprocess.Popen(
             [sys.executable, self.folder / "start.py", *map(str, words)],
             env=self.settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            **options,
+            start_new_session=True,
         )
+        watch = threading.Timer(PATIENCE, end_terminal, [process])
+        watch.daemon = True
+        watch.start()
+        return process
 
     def run(self, *words):
         """Run start.py to its end. Returns: its exit code, and what it printed."""
@@ -310,10 +324,10 @@ def test_torch_ends_with_jupyterlab_and_the_next_start_goes_on(clone, monkeypatc
 @posix
 def test_torch_ends_with_a_terminal_that_is_closed(clone, monkeypatch):
     clone.server.may.clear()
-    with clone.start(start_new_session=True) as process:
+    with clone.start() as process:
         read_until(process, "opened")
         assert clone.server.asked.wait(100)
-        os.killpg(process.pid, signal.SIGKILL)
+        end_terminal(process)
         process.communicate(timeout=100)  # until nobody prints there any more
     assert why_missing(clone, monkeypatch) == start.STOPPED
 
@@ -321,7 +335,7 @@ def test_torch_ends_with_a_terminal_that_is_closed(clone, monkeypatch):
 @posix
 def test_ctrl_c_is_jupyterlab_s(clone):
     clone.server.may.clear()
-    with clone.start(start_new_session=True) as process:
+    with clone.start() as process:
         read_until(process, "opened")
         assert clone.server.asked.wait(100)
         os.killpg(process.pid, signal.SIGINT)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from benchmarks.opening import opening
 from benchmarks.showing import explorer, lookup
 from benchmarks.timing import Row
 from benchmarks.traces import trace
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[torch.device, str], Iterator[Row]]] = {
     "trace": trace,
     "lookup": lookup,
     "explorer": explorer,
+    "opening": opening,
     "card": card,
 }
 

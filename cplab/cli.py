@@ -9,7 +9,9 @@ Exit codes: 0; 1, a result is bad or training failed; 2, bad input; 130, interru
 import argparse
 import inspect
 import os
+import re
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
@@ -22,12 +24,40 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cplab import results, runs, teach
-from cplab.errors import CplabError, installed
+from cplab.datasets import DOWNLOADS
+from cplab.errors import CplabError, installed, to_install
 
 NAMES = [field.name for field in fields(runs.Run)]
 COPIES = "cplab-labs"  # the folder of the labs' copies, unless another one is named
+WHAT_COPIES_HAVE = {
+    "student": "an empty cell for each answer",
+    "instructor": "the solutions in their places",
+    "nbgrader": "what nbgrader needs to make students' copies and to grade them",
+}
 
 # What the commands do -----------------------------------------------------------------------------
+
+
+def run(**options: Any) -> None:
+    """Look up one run; train it if it has no result.
+
+    Ctrl-C stops, and the same command goes on. --controls adds the run's twin, which is the run
+    without the window, and equal training.
+
+    cplab run --deficit blur --length 8 --recovery 15 --seed 0 --measure trace
+    """
+    train(**options)
+
+
+def sweep(**options: Any) -> None:
+    """Look up all combinations of several values; train those that have no result.
+
+    Common beginnings are trained once. Ctrl-C stops, and the same command goes on. --controls adds
+    each run's twin, which is the run without the window, and equal training.
+
+    cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2 --controls
+    """
+    train(**options)
 
 
 def train(
@@ -37,14 +67,7 @@ def train(
     device: str = "auto",
     **values: Any,  # lists of what was typed, by field
 ) -> None:
-    """Look up a run, or all combinations of several values; train what has no result.
-
-    Common beginnings are trained once. Ctrl-C stops, and the same command goes on. --controls adds
-    each run's twin, which is the run without the window, and equal training.
-
-    cplab run --deficit blur --length 8 --recovery 15 --seed 0 --measure trace
-    cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2 --controls
-    """
+    """Look up the runs of all combinations of values, and print a line of each."""
     points = [dict(zip(values, point, strict=True)) for point in product(*values.values())]
     specs = [runs.Run(**point) for point in points]
     unique = [*dict.fromkeys(specs)]
@@ -88,21 +111,25 @@ def build_copies(folder: str, **labs: str) -> None:
         print(f"to open it: cplab lab --folder {shlex.quote(folder)}")
 
 
-def open_lab(name: str = "", copy: bool = False, folder: str = COPIES) -> None:
+def open_lab(
+    name: str = "", copy: bool = False, folder: str = COPIES, jupyter: Sequence[str] = ()
+) -> None:
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
     It opens the first lab if none is named. Labs that go further are in a folder of their own,
     `going-further`. The labs are copied if ./cplab-labs has no copy yet, and by --copy. Copies that
     exist stay as they are, so that your work is safe; if a lab has changed since, --copy writes a
     fresh one beside the old one. --folder names another folder, such as one of `cplab teach build`.
+    What follows --jupyter are options for JupyterLab.
 
     cplab lab 02
     cplab lab --folder homework
     cplab lab --copy --folder spring
+    cplab lab 02 --jupyter --no-browser
     """
     home = Path(folder).absolute()
     if not copy and not find_spec("jupyterlab"):
-        raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
+        raise CplabError(f"JupyterLab is not installed: {to_install('lab')}")
     if copy or (folder == COPIES and not teach.copies_of(home, name)):
         print(f"{home}: {teach.copy_labs(home)}", flush=True)
     if copy:
@@ -119,8 +146,10 @@ def open_lab(name: str = "", copy: bool = False, folder: str = COPIES) -> None:
     os.chdir(home.parent)  # where JupyterLab's tree of files begins
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", page]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
+        words.append("--allow-root")  # a container's user is mostly root
+    words += jupyter
     if os.name == "nt":  # where execv does not quote a path with spaces
+        signal.signal(signal.SIGINT, lambda *_: None)  # at Ctrl-C JupyterLab asks what is meant
         sys.exit(subprocess.call(words))
     os.execv(words[0], words)
 
@@ -149,38 +178,63 @@ def make_parser() -> Parser:
     parser.set_defaults(do=parser.print_help)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    for name in ("run", "sweep"):
-        training = add_command(commands, name, train)
-        training.add_argument("--controls", action="store_true")
-        training.add_argument("--measure", nargs="+", metavar="NAME")
-        training.add_argument("--workers", type=int)
-        training.add_argument("--device")
-        explained = "help(cplab.Run) explains each one"
-        group = training.add_argument_group("fields of a run, such as --length 8", explained)
-        for field in NAMES:
-            group.add_argument(f"--{field}", nargs="+", metavar="VALUE")
+    add_training(add_command(commands, "run", run), values=1)
+    add_training(add_command(commands, "sweep", sweep), values="+")
 
     opening = add_command(commands, "lab", open_lab)
-    opening.add_argument("name", nargs="?")
-    opening.add_argument("--copy", action="store_true")
-    opening.add_argument("--folder")
+    opening.add_argument("name", nargs="?", help="the beginning of a lab's name, such as 02")
+    opening.add_argument("--copy", action="store_true", help="copy all labs, and open none")
+    opening.add_argument("--folder", help=f"of copies, instead of {COPIES}")
+    options = "all that follow are options of JupyterLab"
+    opening.add_argument("--jupyter", nargs=argparse.REMAINDER, metavar="OPTION", help=options)
 
     site = add_command(commands, "site", write_site)
-    site.add_argument("folder")
-    site.add_argument("lab", nargs="?")
+    site.add_argument("folder", help="where the pages are written")
+    site.add_argument("lab", nargs="?", help="the beginning of a lab's name, such as 02")
 
-    data = commands.add_parser("data", help="images: see `cplab data --help`")
-    images = data.add_subparsers(required=True, metavar="COMMAND")
-    add_command(images, "fetch", fetch_data).add_argument("dataset")
+    data = add_group(commands, "data", "Images, which photographs are trained on.")
+    fetching = add_command(data, "fetch", fetch_data)
+    sizes = [f"{name} ({download.megabytes} MB)" for name, download in DOWNLOADS.items()]
+    fetching.add_argument("dataset", help=", ".join(sizes))
 
-    teaching = commands.add_parser("teach", help="copies of the labs: see `cplab teach --help`")
-    copies = teaching.add_subparsers(required=True, metavar="COMMAND")
-    building = add_command(copies, "build", build_copies)
-    building.add_argument("folder")
+    teaching = add_group(commands, "teach", "Copies of the labs for a class.")
+    building = add_command(teaching, "build", build_copies)
+    building.add_argument("folder", help="where the copies are written")
     kinds = building.add_mutually_exclusive_group(required=True)
     for kind in teach.KINDS:
-        kinds.add_argument(f"--{kind}", nargs="?", const="", metavar="LAB")
+        explained = f"{WHAT_COPIES_HAVE[kind]}; of one lab, or of all"
+        kinds.add_argument(f"--{kind}", nargs="?", const="", metavar="LAB", help=explained)
     return parser
+
+
+def add_training(parser: Parser, values: int | str) -> None:
+    """Add the options of a command that trains; values, how many a field takes, as argparse says
+    it."""
+    parser.add_argument("--controls", action="store_true", help="train the runs' controls as well")
+    parser.add_argument("--measure", nargs="+", metavar="NAME", help="such as trace or ending")
+    parser.add_argument("--workers", type=int, help="processes that train at once")
+    parser.add_argument("--device", help=", ".join(runs.DEVICES))
+    group = parser.add_argument_group("fields of a run, such as --length 8")
+    for name, explained in help_of_fields().items():
+        group.add_argument(f"--{name}", nargs=values, metavar="VALUE", help=explained)
+
+
+def help_of_fields() -> dict[str, str]:
+    """What each field of a run is, as the class explains it."""
+    text = inspect.getdoc(runs.Run) or ""
+    explained = {}
+    for name in NAMES:
+        found = re.search(rf"^    {name}: (.+(\n {{8}}.+)*)", text, re.M)
+        explained[name] = " ".join(found[1].split()) if found else ""
+    return explained
+
+
+def add_group(commands: Any, name: str, text: str) -> Any:
+    """Add a command that has commands of its own, and return what these are added to. Alone it
+    prints its help."""
+    parser = commands.add_parser(name, help=f"{text} See `cplab {name}`", description=text)
+    parser.set_defaults(do=parser.print_help)
+    return parser.add_subparsers(title="commands", metavar="COMMAND")
 
 
 def add_command(commands: Any, name: str, do: Callable[..., None]) -> Parser:

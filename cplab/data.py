@@ -67,18 +67,26 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
 
 
 @lru_cache(maxsize=4)
-def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
+def shared_images(dataset: str, profile: str, device: str = "cpu", further: int = 1) -> Images:
     """The images of a profile on a device. All trainings of this process share them, so that they
-    must not be changed. Arguments are those of `images`. Raises: CplabError."""
+    must not be changed.
+
+    Arguments: those of `images`; further, 2 for as many other training images of the data set.
+
+    Raises: CplabError, also if there are too few.
+    """
     settings = PROFILES[one_of("profile", profile, PROFILES)]
     arrays, copy = load_arrays(dataset)
     # If each seed draws its own images, these are what it draws from
     wanted = settings.own_images or settings.train_images
-    part = split_part(dataset).number
+    part = split_part(dataset).number + further - 1
     if part > 1 and part * wanted > len(arrays.train_y):  # a small data set has a first part
-        raise CplabError(f"{dataset} has no {wanted} images for {profile}: take an earlier part")
+        which, remedy = "", "take an earlier part"
+        if further > 1:
+            which, remedy = "other ", f"leave out `other`, or take a data set of {part * wanted}"
+        raise CplabError(f"{dataset} has no {wanted} {which}images for {profile}: {remedy}")
     if is_own_dataset(dataset):
-        train_index = evenly(arrays.train_y, wanted)
+        train_index = evenly(arrays.train_y, part * wanted)[(part - 1) * wanted :]
         test_index = evenly(arrays.test_y, settings.test_images)
     else:
         train_index = np.arange(len(arrays.train_y))[(part - 1) * wanted : part * wanted]
@@ -150,11 +158,12 @@ def images_of_seed(
     generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
     order = torch.randperm(len(shared.train_y), generator=generator)
     drawn = order[(part - 1) * count : part * count].to(device)
-    may_be_fewer = is_own_dataset(dataset) and len(drawn) > 0
+    may_be_fewer = is_own_dataset(dataset) and part == 1
     if len(drawn) < count and not may_be_fewer:
+        which = "other " if part > 1 else ""
         raise CplabError(
-            f"{count} images are not allowed: {dataset} has {len(drawn)} to draw from; give fewer, "
-            "as Run(..., images=100)"
+            f"{count} {which}images are not allowed: {dataset} has {len(drawn)} to draw from; give "
+            f"fewer, as Run(..., images={len(order) // part})"
         )
     if len(drawn) < count and len(drawn) % PROFILES[profile].batch == 1:
         drawn = drawn[:-1]  # batch norm cannot normalise a last batch of a single image

@@ -15,7 +15,7 @@ import numpy as np
 
 from cplab import digits, files
 from cplab.arrays import Arrays, copy_name, read_npz, write_npz
-from cplab.errors import CplabError, one_of, quote
+from cplab.errors import CplabError, one_of, quote, to_install, to_type
 from cplab.own_images import is_own_dataset
 from cplab.practice import practice
 from cplab.specs.profiles import split_part
@@ -70,6 +70,12 @@ def is_here(name: str) -> bool:
     return False
 
 
+def to_fetch(dataset: str) -> str:
+    """The command that fetches a data set or the one of which this is a part, as it can be typed
+    where the reader is."""
+    return to_type(f"data fetch {split_part(dataset).dataset}")
+
+
 def load_arrays(name: str) -> tuple[Arrays, str]:
     """Load all images of a data set, which is fetched if it is not here.
 
@@ -82,7 +88,7 @@ def load_arrays(name: str) -> tuple[Arrays, str]:
     dataset = split_part(check_dataset(name)).dataset
     if dataset in COMPUTED:
         return compute(dataset)
-    remedy = f"remove it and `cplab data fetch {dataset}`, or set $CPLAB_DATA to good files"
+    remedy = f"remove it and `{to_fetch(dataset)}`, or set $CPLAB_DATA to good files"
     arrays, copy = read_npz(fetch(dataset), remedy)
     return arrays, copy or copy_name(dataset, arrays.train_x)
 
@@ -173,7 +179,7 @@ def fetch(dataset: str) -> Path:
                 arrays = fetch_arrays(dataset, source, path.parent)
                 write_npz(path, arrays, f"{dataset}-original")
     except ImportError as error:
-        raise not_fetched(dataset, error, "pip install torchvision") from error
+        raise not_fetched(dataset, error, to_install("train")) from error
     except Exception as error:  # of the network, an archive or the disk
         raise not_fetched(dataset, error, CONNECTION_ADVICE) from error
     return path
@@ -184,8 +190,8 @@ def not_fetched(dataset: str, error: Exception, remedy: str) -> CplabError:
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return CplabError(
         f"{dataset} is not here and could not be fetched ({reason}): {remedy} and "
-        f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
-        f"{dataset}.npz, or go on with --dataset drawn"
+        f"`{to_fetch(dataset)}`, or point $CPLAB_DATA to a directory with {dataset}.npz, or take "
+        "the data set `drawn`, which needs no files"
     )
 
 

@@ -298,13 +298,15 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
 
     Options: label, colour, dash, marker, version.
 
-    >>> @deficit(label="lower part covered")
+    >>> import cplab, torch
+    >>> @cplab.deficit(label="lower part covered")
     ... def hide(x, y, rows: int = 4):
     ...     x = x.clone()
     ...     x[..., -rows:, :] = 0
     ...     return x, y
-    >>> find_deficit(hide).label
-    'lower part covered'
+    >>> seen, labels = cplab.apply_deficit(torch.ones(1, 3, 8, 8), torch.tensor([0]), hide)
+    >>> seen.mean()
+    tensor(0.5000)
     """
     return entry_decorator(Deficit, function, options)
 
@@ -599,8 +601,11 @@ def read_part(text: str, name: object) -> Deficit:
 
 def unknown_deficit(name: object) -> CplabError:
     """The error of a name that is no deficit's."""
-    choices = ", ".join(entry for entry in DEFICITS if "@" not in entry)
+    own = {name.partition("@")[0]: None for name, entry in DEFICITS.items() if entry.own}
+    choices = ", ".join([entry for entry in DEFICITS if "@" not in entry] + [*own])
     spelling = "written like blur, blur-2, blur:left or cover- and 36 hexadecimal digits"
+    if re.search(r"-\d*\.\d", str(name)):
+        spelling += "; a strength that is no whole number is given as functools.partial(f, k=0.5)"
     return CplabError(f"unknown deficit {quote(name)}: choose one of {choices}, {spelling}")
 
 
@@ -649,13 +654,13 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
         context: fields of a `Batch`, without which the images are taken for the first training
             images of a data set.
 
-    >>> import torch
-    >>> seen, labels = apply_deficit(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), "blank")
+    >>> import cplab, torch
+    >>> seen, labels = cplab.apply_deficit(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), "blank")
     >>> seen.abs().max().item(), labels.tolist()
     (0.0, [0, 1])
     """
     if not isinstance(x, torch.Tensor) or x.ndim not in (4, 5) or not x.is_floating_point():
-        remedy = "give normalised ones (N, C, H, W)"
+        remedy = "give a torch tensor of normalised ones (N, C, H, W)"
         raise CplabError(f"images {quote(x)} are not allowed: {remedy}")
     index = torch.arange(len(x), device=x.device)
     batch = Batch(**{"index": index, "images": len(x), **context})

@@ -2,8 +2,12 @@
 them."""
 
 import math
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from cplab.tracebacks import own_lines
@@ -155,6 +159,42 @@ def whole(name: str, value: Any, least: int = 0, most: int = 2**31 - 1) -> int:
     return int(number(name, value, least, most, is_whole=True))
 
 
+# Remedies -----------------------------------------------------------------------------------------
+
+
+def to_install(extra: str) -> str:
+    """The line that installs an extra of this package, which can be typed where the reader is: in a
+    notebook's cell, or in a terminal, whether its environment is active or not.
+
+    >>> to_install("train").split(" install ")[1].endswith("[train]'")
+    True
+    """
+    pip = "%pip" if in_kernel() else f"{shlex.quote(sys.executable)} -m pip"
+    clone = Path(__file__).parents[1]
+    if (clone / "pyproject.toml").exists():
+        return f"{pip} install -e '{clone}[{extra}]'"
+    return f"{pip} install 'cplab[{extra}]'"
+
+
+def to_type(words: str) -> str:
+    """A command of this package, as it can be typed where the reader is.
+
+    >>> to_type("data fetch mnist").endswith("cplab data fetch mnist")
+    True
+    """
+    if in_kernel():
+        return f"%run -m cplab {words}"
+    found = shutil.which("cplab")
+    if found and Path(found).parent == Path(sys.executable).parent:
+        return f"cplab {words}"
+    return f"{shlex.quote(sys.executable)} -m cplab {words}"
+
+
+def in_kernel() -> bool:
+    """Whether this process is a notebook's."""
+    return "ipykernel" in sys.modules
+
+
 # Contexts -----------------------------------------------------------------------------------------
 
 
@@ -167,8 +207,25 @@ def installed() -> Iterator[None]:
         library = (error.name or "").partition(".")[0]
         if library not in EXTRAS:
             raise
-        command = f"pip install 'cplab[{EXTRAS[library]}]'"
-        raise CplabError(f"{library} is not installed, and this needs it: {command}") from error
+        raise CplabError(why_missing(library)) from error
+
+
+def why_missing(library: str) -> str:
+    """Why a library is missing, and what to do, in one line.
+
+    >>> why_missing("pdoc").endswith("[site]'")
+    True
+    """
+    if library in ("torch", "torchvision") and (reason := why_no_torch()):
+        return reason
+    return f"{library} is not installed, and this needs it: {to_install(EXTRAS[library])}"
+
+
+def why_no_torch() -> str:
+    """What `start.py` has written where it has not brought torch, or not yet; else nothing."""
+    with suppress(OSError):
+        return Path(sys.prefix, "torch.txt").read_text("utf-8")
+    return ""
 
 
 @contextmanager

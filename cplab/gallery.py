@@ -4,7 +4,8 @@ line.
     from cplab.gallery import occlude
     cplab.run(deficit=occlude, length=8)
 
-Results of some of them are shipped under names that end in @ and eight digits.
+Their names end in @ and eight digits, as those of your own do. Without these digits such a name
+stands for your own function, if you have one that is called so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 
-@deficit(label="lower half covered")
+@deficit(name="occlude@4b579b4b", label="lower half covered")
 def occlude(x: Tensor, y: Tensor, rows: int = 8) -> tuple[Tensor, Tensor]:
     """Make the lowest `rows` rows of pixels an even grey, the mean of all images.
 
@@ -37,7 +38,7 @@ def occlude(x: Tensor, y: Tensor, rows: int = 8) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-@deficit(label="no colour")
+@deficit(name="grey@abdb20c7", label="no colour")
 def grey(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Give each channel the mean of all channels, which removes colour.
 
@@ -47,7 +48,7 @@ def grey(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return x.mean(1, keepdim=True).expand_as(x), y
 
 
-@deficit(label="low contrast")
+@deficit(name="contrast@11112d30", label="low contrast")
 def contrast(x: Tensor, y: Tensor, left: float = 0.25) -> tuple[Tensor, Tensor]:
     """Reduce the contrast of each image, around its own mean, to a part, `left` (Hendrycks and
     Dietterich 2019, ImageNet-C).
@@ -79,7 +80,7 @@ def gaussian_blur(x: Tensor, y: Tensor, width: int = 2) -> tuple[Tensor, Tensor]
     return torch.nn.functional.conv2d(across, weights.mT, groups=x.shape[1]), y
 
 
-@deficit(label="fine detail alone")
+@deficit(name="high_pass@bf6edc7d", label="fine detail alone")
 def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
     """Keep only what a blur of this strength removes: edges and texture, but no large shapes.
 

@@ -40,9 +40,11 @@ def images_from(train: Any, test: Any, *, name: str = "") -> str:
 
     Raises: CplabError for what are no images with labels.
 
+    >>> import cplab
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> x, y = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8), np.arange(20) % 4
-    >>> images_from((x, y), (x, y), name="squares").partition("@")[0]  # and a digest
+    >>> cplab.images_from((x, y), (x, y), name="squares").partition("@")[0]  # and a digest
     'squares'
     """
     usual_name = "images" if isinstance(train, tuple | list) else type(train).__name__

@@ -147,7 +147,8 @@ def images_at_hand(dataset: str) -> str:
     """
     if datasets.is_here(datasets.check_dataset(dataset)):
         return dataset
-    print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
+    remedy = datasets.to_fetch(dataset)
+    print(f"{dataset} is not here: practice images in its place, until `{remedy}`.")
     return "practice"
 
 

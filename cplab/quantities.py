@@ -522,7 +522,7 @@ def harm(
     Everything that shows a harm calls this.
 
     Arguments:
-        run: a Run with a deficit; its own seed does not matter.
+        run: a Run with a deficit; its own seed does not matter. For one seed give seeds=[3].
         after: the number of clear epochs after the deficit; by default all of the recovery. Fewer
             are possible if the learning rate never changes: a run then contains all shorter ones.
         clock: of the control's learning rate under the schedule `paper`, while the deficit's epochs

@@ -75,10 +75,12 @@ def site(address: str) -> str:
 
 
 def try_it(address: str) -> str:
-    """The line in README.md that leads to the first screen as a page."""
+    """The line in README.md that leads to the first screen: on the site, or in a clone."""
     if not address:
-        return "**Try it in your browser**: `cplab site pages` writes the page.\n"
-    return f"[**Try it in your browser**]({site(address)}), with nothing to install.\n"
+        line = "**[Open this one file](docs/first_screen.html)** by a double click"
+    else:
+        line = f"**[Try it now]({site(address)})**"
+    return f"{line}: networks grow up in your browser.\n"
 
 
 def badges(address: str) -> str:

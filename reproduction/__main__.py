@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from cplab.errors import CplabError
-from cplab.results import by_key, every_result, find, results_table, sweep
+from cplab.results import by_key, every_result, results_table, sweep
 from cplab.results.duration import count_epochs
 from reproduction import shipping
 from reproduction.recipes import parts_of, recipe_names, ship_again
@@ -44,7 +44,8 @@ def run(command: str, words: list[str], profile: str, device: str) -> int:
         for name in words:
             for part in parts_of(name, profile):
                 load_for(part.specs)
-                sweep(part.specs, part.measure, device=device)
+                if missing := part.missing():
+                    sweep(missing, part.measure, device=device, fresh=part.path)
             print(f"{name}: all of it is there")
     elif command == "ship":
         print(ship_words(words))
@@ -88,7 +89,7 @@ def count_results(name: str, profile: str) -> str:
     missing = []
     for part in parts_of(name, profile):
         count += len(part.specs)
-        missing += [spec for spec in part.specs if not find(spec, part.measure)]
+        missing += part.missing()
     line = f"{name:<24}{count - len(missing):>6} of {count}"
     if missing:
         line += f", {count_epochs(missing):,} epochs to train"

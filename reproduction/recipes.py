@@ -12,15 +12,17 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from cplab.errors import CplabError, one_of
+from cplab.gallery import random_labels
 from cplab.labs.lab00b import treated
 from cplab.results import Result, find
-from cplab.results.store import archive, unflatten
-from cplab.runs import Run
+from cplab.results.store import archive, live_path, live_result, unflatten
+from cplab.runs import DISTANCES, Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES, Profile
 from reproduction import measurements as measurements
 from reproduction import shipping
+from reproduction.treatments import wander
 
 When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some
 
@@ -30,6 +32,19 @@ class Part(NamedTuple):
 
     specs: list[Run | Experiment]
     measure: dict[str, When]
+    path: bool = False  # whether their curves must say how far weights travel, as older ones do not
+
+    def missing(self) -> list[Run | Experiment]:
+        """Those that have no result yet, or none that says as much."""
+        if not self.path:
+            return [spec for spec in self.specs if not find(spec, self.measure)]
+        return [spec for spec in self.specs if not has_path(spec)]
+
+
+def has_path(spec: Spec) -> bool:
+    """Whether a run has a result, shipped or live, whose curve says how far weights travel."""
+    results = (find(spec), live_result(live_path(spec.key)))
+    return any(result and DISTANCES[0] in result.curve[-1] for result in results)
 
 
 # Exhibits -----------------------------------------------------------------------------------------
@@ -190,11 +205,136 @@ def exchange_after_48() -> Iterator[Part]:
         yield Part(with_controls(treated(blurred_photographs(48), "other"), seed), {})
 
 
+# How far networks travel --------------------------------------------------------------------------
+
+NORMS = ("0.05", "0.1", "0.2", "0.3", "0.5", "1", "2")
+PATH_SEEDS = range(20, 40)
+# Three ways to spend 50 epochs with steps of one length: on one's own digits, on random labels of
+# them, and in random directions
+TAUGHT = "gradient-0.5@200+50"
+WANDERING = [(wander, 200, 50)]
+
+
+def of_seeds(runs: Iterable[Run], seeds: Iterable[int] = PATH_SEEDS) -> list[Run | Experiment]:
+    """Blurred runs of some seeds, with a flip, clear epochs instead, and a newborn, treated
+    alike."""
+    return [spec for run, seed in product(runs, seeds) for spec in with_controls(run, seed)]
+
+
+def distance_of_digits() -> Iterator[Part]:
+    """How far networks travel after a blur of digits: by time, by the length of steps, and on paths
+    that teach nothing."""
+    for dataset in ("drawn", "mnist"):
+        blurred = blurred_digits(dataset)
+        runs = [blurred.replace(recovery=1000)]
+        for norm in NORMS:
+            recovery = 300 if norm in ("0.05", "0.1") else 100
+            runs.append(treated(blurred.replace(recovery=recovery), f"gradient-{norm}"))
+        yield Part(of_seeds(runs), OWN_RIGHT, path=True)
+    for dataset in ("drawn", "mnist"):
+        run = blurred_digits(dataset).replace(recovery=150)
+        without_sense = [(random_labels, 200, 50)]
+        ways = [
+            run.replace(treatments=TAUGHT),
+            run.replace(treatments=TAUGHT, windows=without_sense),
+            run.replace(treatments=WANDERING),
+        ]
+        specs = [spec for seed in PATH_SEEDS for spec in blur_and_flip(ways, seed)]
+        yield Part(specs, OWN_RIGHT, path=True)
+
+
+def temperature_of_digits() -> Iterator[Part]:
+    """A temperature that stays after a blur of digits, also with steps of one length."""
+    lengths = ("", "gradient-0.5", "gradient-1", "gradient-2")
+    for dataset in ("drawn", "mnist"):
+        runs = []
+        for temperature, length in product(("temper-10", "temper-4"), lengths):
+            runs.append(treated(blurred_digits(dataset), f"{temperature} {length}"))
+        yield Part(of_seeds(runs), OWN_RIGHT, path=True)
+
+
+def transplants() -> Iterator[Part]:
+    """All layers but one or two set back to birth when a blur of digits ends."""
+    for dataset in ("drawn", "mnist"):
+        runs = []
+        for layers in ("2 3", "1 3", "1 2", "3", "2", "1"):
+            resets = " ".join(f"reset-{layer}" for layer in layers.split())
+            runs.append(treated(blurred_digits(dataset), resets))
+        yield Part(of_seeds(runs), OWN_RIGHT)
+
+
+def how_special() -> Iterator[Part]:
+    """Lab 00 with other lengths, rates, widths and numbers of digits; what cures it there, and the
+    same blur later."""
+    blurred = blurred_digits("drawn")
+    variants = [blurred.replace(length=length) for length in (25, 50, 100, 200, 400)]
+    variants += [
+        blurred.replace(rate=0.3),
+        blurred.replace(rate=0.3, length=600, recovery=300),
+        blurred.replace(model="mlp2-32"),
+        blurred.replace(images=1000),
+        blurred.replace(model="mlp2-256"),
+    ]
+    for run in variants:
+        # A step of norm 1 at a rate of 0.3 would be shorter
+        norm = f"gradient-{1 / run.rate:.3g}"
+        late = run.replace(onset=240 if run.length == 600 else 80)
+        pair = [late, late.without_window()]
+        measure: dict[str, When] = {"own_images_right": (run.length - 1, run.epochs - 1)}
+        runs = [treated(run, treatment) for treatment in ("", "other", norm, "temper-10")]
+        yield Part(of_seeds(runs), measure)
+        yield Part([spec.replace(seed=seed) for spec, seed in product(pair, PATH_SEEDS)], {})
+
+
+def distance_of_photographs() -> Iterator[Part]:
+    """How far networks travel after a blur of photographs, and at a temperature, the most valuable
+    first."""
+    blurred = blurred_photographs()
+    usual_seeds = (5, 6, 7, 8, 9, 20, 21, 22)  # which ship from a CPU
+    short = treated(blurred.replace(recovery=120), "gradient-1")
+    double = treated(blurred, "gradient-2")
+    # What ships has no path, which differs little between seeds
+    yield Part(blur_and_flip([blurred], 5), {}, path=True)
+    yield Part(blur_and_flip([short, double], 10), {}, path=True)
+    for run, seeds in (
+        (short, range(11, 18)),
+        (treated(blurred, "temper-10"), range(10, 18)),
+        (blurred, (6, 7)),
+        (double, (11, 12)),
+        (treated(blurred, "temper-4"), range(10, 18)),
+    ):
+        for seed in seeds:
+            yield Part(blur_and_flip([run], seed), {}, path=True)
+    for seed in range(10, 18):
+        yield Part(with_controls(short, seed), {}, path=True)
+        yield Part(with_controls(treated(blurred, "temper-10"), seed), {}, path=True)
+    for seed in usual_seeds:
+        yield Part(with_controls(blurred, seed), {}, path=True)
+    for seed in range(15, 20):
+        yield Part(blur_and_flip([blurred_photographs(48)], seed), {}, path=True)
+        late = blurred.replace(onset=24)
+        yield Part([late.replace(seed=seed), late.without_window().replace(seed=seed)], {}, True)
+        yield Part(blur_and_flip([blurred.replace(model="depth2")], seed), {}, path=True)
+
+
+def blur_and_flip(runs: Iterable[Run], seed: int) -> list[Run | Experiment]:
+    """Blurred runs of a seed, and each with a flip instead."""
+    specs: list[Run | Experiment] = []
+    for run in runs:
+        specs += [run.replace(seed=seed), run.replace(seed=seed, deficit="flip")]
+    return specs
+
+
 STUDIES = {
     "steps-digits": steps_of_digits,
     "steps-photographs": steps_of_photographs,
     "steps-full-size": steps_at_full_size,
     "exchange-48": exchange_after_48,
+    "distance-digits": distance_of_digits,
+    "temperature-digits": temperature_of_digits,
+    "transplants": transplants,
+    "how-special": how_special,
+    "distance-photographs": distance_of_photographs,
 }
 
 # Shipped files ------------------------------------------------------------------------------------

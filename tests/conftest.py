@@ -20,6 +20,7 @@ from browser import chromium, used_page  # noqa: F401 (fixtures)
 from hypothesis import settings
 from hypothesis import strategies as st
 from IPython.core.compilerop import CachingCompiler
+from person import answers, site  # noqa: F401 (fixtures)
 
 # One thread for all that is trained, in other processes too, as `make test` has it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -38,6 +39,8 @@ ROOT = Path(__file__).parent.parent
 # Where real images may lie, read before the tests change the environment.
 CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
+if not IMAGES.is_dir():
+    IMAGES = Path("none")  # as $CPLAB_DATA says it
 # Look-ups that depend on their arguments alone, on this machine, or on what is shipped or installed
 # may outlive a test.
 PURE = {"practice", "drawn", "compute", "masks", "permutation", "noise_patterns", "upright"}
@@ -224,6 +227,21 @@ def small_mnist(invented_digits, tmp_path, monkeypatch):
     shutil.copy(invented_digits, folder)
     monkeypatch.setenv("CPLAB_DATA", str(folder))
     return folder / "mnist.npz"
+
+
+def has_images(dataset):
+    """Whether a data set lies among the images of this machine, or needs no file."""
+    from cplab import datasets
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_DATA", str(IMAGES))
+        return datasets.is_here(dataset)
+
+
+def needs_images(dataset):
+    """Skip a test, where a data set is missing, with a line that says how to fetch it."""
+    if not has_images(dataset):
+        pytest.skip(f"{dataset} is not here: `cplab data fetch {dataset}`")
 
 
 @pytest.fixture

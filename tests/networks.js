@@ -26,14 +26,6 @@ function chances(network, shape, image) {
   return tools.chances(computing, Float32Array.from(network), Float32Array.from(image), shape);
 }
 
-function unitPictures(network) {
-  return [...tools.unitWeights(Float32Array.from(network), {width: 64})];
-}
-
-function detailShare(change, side) {
-  return tools.detailShare(Float32Array.from(change), side);
-}
-
 // Images under a deficit.
 function imagesUnder(kind, place, images, seed = 0) {
   return [...tools.spoil(Float32Array.from(images), kind, place, tools.generator(seed))];
@@ -49,12 +41,25 @@ function randomDigits({train, test}) {
   return {train: part(train), test: part(test)};
 }
 
-const asLists = ({answers, network, look, ...test}) => ({
+const asLists = ({answers, network, known, ...test}) => ({
   ...test,
+  known: [...known],
   answers: answers ? [...answers] : [],
   network: network ? [...network] : [],
-  units: look ? [...look.units] : [],
 });
+
+// What the networks of a plan learn from, {images, labels}, and in which order in each of so many
+// epochs: that is drawn by the third generator of the seed.
+function lessons(plan, counts, epochs) {
+  const {train} = randomDigits(counts);
+  const places = [...tools.chosenDigits({train}, plan)];
+  const random = tools.generator(4 * plan.seed + 2);
+  return {
+    images: places.flatMap((place) => [...tools.image(train.images, place)]),
+    labels: places.map((place) => train.labels[place]),
+    orders: Array.from({length: epochs}, () => [...tools.shuffled(places.length, random)]),
+  };
+}
 
 // The tests of the networks of some plans, which are trained beside one another. own: what a
 // student's own deficit makes of the images for training.

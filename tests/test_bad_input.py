@@ -18,6 +18,7 @@ from cplab import CplabError, Run, estimates, lab, quantities, results, show
 from cplab.labs.lab04 import short_run
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
+from cplab.labs.lab07_measurements import measure_eye_shares
 from cplab.labs.lab08_matrices import Rearing, descend
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import fisher
@@ -47,7 +48,7 @@ NOT_ALLOWED = {
     "decay-0@0+2 and decay-0.5@1": partial(Run, treatments="decay-0@0+2 decay-0.5@1"),
     "device 'tpu'": partial(cplab.run, CI, device="tpu"),
     "trace at (400,)": partial(cplab.run, CI, measure={"trace": 400}),
-    "no eye_shares": partial(cplab.run, CI, measure="eye_shares", fresh=True),
+    "no eye_shares": partial(cplab.run, CI, measure=measure_eye_shares, fresh=True),
     "field of a run 'nonsense'": partial(cplab.results_table, nonsense=1),
     "no result has the key": partial(results.by_key, "../../etc/passwd"),
     "no accuracy that is a number": partial(quantities.accuracy, search.spec()),

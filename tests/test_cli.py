@@ -197,6 +197,11 @@ def test_lab_opens_jupyterlab_on_a_copy(opened, tmp_path):
     assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)
 
 
+def test_lab_gives_options_to_jupyterlab(opened):
+    assert cli.main(["lab", "02", "--jupyter", "--no-browser", "--port", "9000"]) == 0
+    assert opened[0][-3:] == ["--no-browser", "--port", "9000"]
+
+
 def test_lab_opens_a_folder_of_homework_elsewhere_as_it_is(opened, tmp_path):
     command("teach build first --student 02")
     elsewhere = tmp_path / "some where" / "homework"
@@ -226,6 +231,12 @@ def test_a_copy_in_which_somebody_wrote_stays(tmp_path):
     assert mine.read_text() == "my own notes"
 
 
+def test_a_run_takes_one_value_and_a_sweep_several():
+    code, _, [line] = command("run --seed 0 1", CI)
+    assert code == 2
+    assert "1" in line
+
+
 # Help ---------------------------------------------------------------------------------------------
 
 COMMANDS = ["run", "sweep", "lab", "site", "data fetch", "teach build"]
@@ -243,3 +254,34 @@ def test_every_command_is_listed_and_has_examples_that_parse(words, capsys):
     assert examples
     for example in examples:
         cli.make_parser().parse_args(example.split()[1:])
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_each_option_and_each_argument_has_its_line_of_help(words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([*words.split(), "--help"])
+    lists = capsys.readouterr().out.partition("\noptions:")
+    [arguments] = re.findall(r"\npositional arguments:(.*)", lists[0], re.S) or [""]
+    options = re.findall(r"^  (\S.*(?:\n {8,}.*)*)", arguments + lists[2], re.M)
+    assert len(options) >= 2
+    for option in options:
+        assert re.search(r"\S\s{2,}\w", option), option
+
+
+def test_no_two_commands_say_the_same(capsys):
+    command()
+    listed = re.findall(r"^    \w+ +(.+)", command().out, re.M)
+    assert len({*listed}) == len(listed) == 6
+
+
+@pytest.mark.parametrize(("group", "named"), [("data", "fetch"), ("teach", "build")])
+def test_a_command_of_commands_lists_them(group, named):
+    code, out, err = command(group)
+    assert (code, err) == (0, [])
+    assert re.search(rf"^    {named} ", out, re.M)
+
+
+def test_fetching_names_the_sets_that_there_are(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["data", "fetch", "--help"])
+    assert "cifar10 (170 MB), mnist" in capsys.readouterr().out

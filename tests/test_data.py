@@ -130,7 +130,7 @@ def test_a_download_that_fails_says_why_and_ways_out(monkeypatch, own_cache):
     unreachable = urllib.error.URLError(why)
     monkeypatch.setattr(urllib.request, "urlopen", Mock(side_effect=unreachable))
     monkeypatch.setattr(datasets, "ROOTS", ())
-    ways_out = (why, "$SSL_CERT_FILE", "cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")
+    ways_out = (why, "$SSL_CERT_FILE", "cplab data fetch cifar10", "$CPLAB_DATA", "`drawn`")
     one_line(lambda: data.images("cifar10", "ci"), *ways_out)
     assert nothing_half_done(own_cache)
 
@@ -373,3 +373,32 @@ def test_each_seed_trains_on_drawn_digits_of_its_own_and_all_are_tested_on_the_s
     assert not torch.equal(first.train_x, second.train_x)
     assert torch.equal(first.test_x, second.test_x)
     one_line(lambda: data.images_of_seed("drawn", "tiny", 0, 10_000), "6000", "10000")
+
+
+# Other images of one's own ------------------------------------------------------------------------
+
+
+def with_other_images(count, **fields):
+    """A run on so many images of one's own that goes on with as many others."""
+    random = np.random.default_rng(count)
+    x = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+    y = np.arange(count) % 10
+    own = cplab.images_from((x, y), (x[:50], y[:50]))
+    return cplab.Run("blur", 0, 1, 1, dataset=own, treatments="other@1", **fields)
+
+
+@pytest.mark.parametrize("fields", [{"profile": "ci"}, {"profile": "tiny", "images": 512}])
+def test_one_s_own_images_have_other_ones_if_they_are_twice_as_many(fields):
+    run = with_other_images(1024, **fields)
+    images, other = (run.task.images(torch.device("cpu"), part) for part in (1, 2))
+    drawn = torch.cat([images.train_x, other.train_x]).flatten(1)
+    assert len(drawn.unique(dim=0)) == 1024
+    assert cplab.run(run).accuracy >= 0
+
+
+@pytest.mark.parametrize("profile", ["ci", "tiny"])
+@pytest.mark.parametrize("count", [200, 400])
+def test_else_it_is_said_before_anything_is_trained(profile, count, epochs_trained):
+    run = with_other_images(count, profile=profile)
+    one_line(lambda: cplab.run(run), "other images", ": ")
+    assert epochs_trained == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import bilinear, one_line
+from conftest import bilinear, cell, one_line
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -317,3 +317,11 @@ def test_a_mask_of_another_size_than_the_images_is_told_which_sizes_there_are():
 
     words = "(128, 3, 8, 8); profiles have images of 8, 12, 16, 32 pixels a side"
     one_line(lambda: cplab.run(deficit=masked, **SHORT), words)
+
+
+def test_a_strength_that_is_no_whole_number_leads_to_a_partial_and_names_own_deficits():
+    mislabel = cell("def mislabel(x, y, share: float = 0.5):\n    return x * share, y\n")[
+        "mislabel"
+    ]
+    find_deficit(mislabel)
+    one_line(lambda: find_deficit("mislabel-0.3"), ", mislabel", "written", "partial")

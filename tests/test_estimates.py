@@ -359,7 +359,8 @@ def test_a_quantity_that_reads_no_result_has_the_first_fifty_seeds(results):
 
 def trained(run, accuracy):
     """The whole result of a run whose accuracy never changes."""
-    same = [[value] * run.epochs for value in (0.1, 1.0, accuracy, 0.0)]
+    row = {"lr": 0.1, "train_loss": 1.0, "test_accuracy": accuracy, "seconds": 0.0}
+    same = {name: [value] * run.epochs for name, value in row.items()}
     return Result(run, run.values(same), 1.0, "", "cpu", "", 1, "", "")
 
 
@@ -370,7 +371,9 @@ def test_own_networks_are_compared_each_with_its_own_twin(results):
         twin = own.without_window()
         results[own] = trained(own, right)
         results[twin] = trained(twin, 1.1 * right)
-    assert mean_and_half(lab00.own_twenty(run)) == pytest.approx(interval([3.0, 5.0, 6.0]))
+    found = lab00.own_twenty(run)
+    assert found.values == pytest.approx([3.0, 5.0, 6.0])
+    assert repr(found) == repr(quantities.harm(run, seeds=(100, 101, 119)))
 
 
 TRACES = (lab04_trace.trace_at, lab04_trace.trace_peak, lab04_trace.information_shift)

@@ -2,21 +2,19 @@
 
 import re
 from dataclasses import replace
-from typing import NamedTuple
 
 import nbformat
 import numpy as np
 import pytest
-from conftest import IMAGES, ROOT, one_line
+from conftest import IMAGES, ROOT, needs_images, one_line
 
 import cplab
-from cplab import datasets, lab, teach
+from cplab import lab, teach
 from cplab.errors import CplabError
 from cplab.estimates import Estimate, estimate
 from cplab.lab import checks
 from cplab.labs import lab00, lab00_checks, lab02
 
-OF_IMAGES = {"01-2": "cifar10", "05-3": "mnist"}  # exercises that are answered with images
 CALL = re.compile(r'`lab\.check\("(.+?)", answer\)`')
 KEYS = [
     key
@@ -76,9 +74,22 @@ def test_a_grader_is_told_whether_an_answer_is_right(answer, right, twins):
     assert lab.is_right(twins, answer) is right
 
 
-def test_without_networks_there_is_nothing_to_compare_with(capsys):
-    lab.check("00-1", 4.2)
-    assert "nothing to compare" in capsys.readouterr().out
+@pytest.mark.parametrize("answer", [4.2, ..., float("nan"), "solved"])
+def test_without_networks_there_is_nothing_to_compare_with(answer, capsys):
+    """Also what a solution gives before its networks are trained."""
+    lab.check("00-1", answer)
+    assert "Train its networks first" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", ["01-2", "05-3"])
+def test_where_images_are_missing_a_check_says_how_to_fetch_them(key, capsys):
+    """Practice images would make a mistake right: their clear images do not lean, and all of their
+    pixels have ink."""
+    for answer in (0, 0.86, 100):
+        lab.check(key, answer)
+    said = capsys.readouterr().out
+    assert said.count("it cannot be checked here") == 3
+    assert said.count(f"cplab data fetch {checks.find_exercise(key).images}") == 3
 
 
 @pytest.mark.parametrize(
@@ -99,42 +110,27 @@ def numbers_of(value):
     return [number for number in values if np.isfinite(number)]
 
 
-class Solved(NamedTuple):
-    """An exercise of a lab whose answer was worked out, once."""
-
-    exercise: checks.Exercise
-    answer: lab.Answer
-
-
-@pytest.fixture(scope="module", params=KEYS)
-def solved(request):
-    """Each exercise, solved with the images that it needs, where nothing was trained."""
-    key = request.param
-    dataset = OF_IMAGES.get(key)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CPLAB_DATA", str(IMAGES))
-        if dataset and not datasets.is_here(dataset):
-            pytest.skip(f"cplab data fetch {dataset}: practice images make no mistake plain")
-        exercise = checks.find_exercise(key)
-        answer = exercise.answer()
-    return Solved(replace(exercise, solve=lambda: answer), answer)
-
-
-def test_the_right_answer_is_right(solved):
-    for right in numbers_of(solved.answer.right):
-        assert checks.judge(solved.exercise, right) == "right"
-
-
-def test_an_exercise_knows_three_mistakes_or_more(solved):
-    assert len(solved.answer.mistakes) >= 3
-
-
-def test_a_mistake_is_called_by_its_name(solved):
-    if not numbers_of(solved.answer.right):
-        pytest.skip("its networks are trained by the student")
-    for words, wrong in solved.answer.mistakes.items():
-        said = [checks.judge(solved.exercise, number) for number in numbers_of(wrong)]
-        assert f"not yet. {words}" in said or not said
+@pytest.mark.parametrize("key", KEYS)
+def test_an_exercise_tells_its_answer_from_three_mistakes_or_more(key, monkeypatch):
+    """Solved with the images that it needs. Where its networks are trained by the student, and are
+    not here, nothing is right or a mistake."""
+    monkeypatch.setenv("CPLAB_DATA", str(IMAGES))
+    exercise = checks.find_exercise(key)
+    needs_images(exercise.images)
+    answer = exercise.answer()
+    exercise = replace(exercise, solve=lambda: answer)
+    rights = numbers_of(answer.right)
+    assert len(answer.mistakes) >= 3
+    assert bool(rights) != exercise.own_training
+    for right in rights:
+        assert checks.judge(exercise, right) == "right"
+    for words, wrong in answer.mistakes.items():
+        said = {checks.judge(exercise, number) for number in numbers_of(wrong)}
+        if rights:
+            assert f"not yet. {words}" in said
+            assert "right" not in said
+        else:
+            assert not said or "Train its networks first" in said.pop()
 
 
 @pytest.fixture

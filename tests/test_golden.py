@@ -29,6 +29,7 @@ from conftest import ROOT  # which sets how processors compute, for this program
 import cplab
 from cplab import Run, quantities, results
 from cplab.results import store
+from cplab.runs import DISTANCES
 from reproduction.studies import load_for
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -37,8 +38,9 @@ FILES = [path.name for path in sorted(store.SHIPPED.glob("*.parquet"))]
 
 
 def kept(pairs):
-    """A dictionary without times, and without what is missing."""
-    return {name: part for name, part in sorted(pairs) if name != "seconds" and part is not None}
+    """A dictionary without times and distances, and without what is missing."""
+    out = ("seconds", *DISTANCES)
+    return {name: part for name, part in sorted(pairs) if name not in out and part is not None}
 
 
 def digest(result):

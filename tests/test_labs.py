@@ -1,5 +1,7 @@
 """Every notebook in labs/: what it is made of."""
 
+import ast
+import builtins
 import importlib
 import re
 
@@ -89,6 +91,10 @@ def test_its_first_cell_knows_colab(lab):
     assert '"google.colab" in sys.modules' in lab.cells[1].source
 
 
+def test_it_says_how_to_go_on_another_day(lab):
+    assert "Run All Above" in lab.cells[0].source
+
+
 def test_it_refuses_what_is_no_profile(lab):
     assert "lab.setting(profile" in code(lab)[1]
 
@@ -137,6 +143,34 @@ def test_what_the_guide_grades_has_no_solution_and_is_trained(key):
     text = dict(exercises(nbformat.read(path, as_version=4)))[int(place)]
     assert "<summary>Solution<" not in text
     assert find_exercise(key).own_training
+
+
+HINT = re.compile(r"<summary>Stuck\?</summary>(.*?)</details>", re.S)
+
+
+def bound(source):
+    """The names that some code binds, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.alias):
+            names.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def test_what_a_hint_calls_is_imported_by_the_lab_or_by_the_hint(lab):
+    known = {*dir(builtins), *bound("\n".join(code(lab)))}
+    hints = HINT.findall(prose(lab))
+    assert hints
+    for hint in hints:
+        words = re.findall(r"`([^`\n]+)`", hint)
+        imported = bound("\n".join(word for word in words if "import " in word))
+        for word in words:
+            called = re.match(r"(\w+)[.(]", word)
+            assert not called or called[1] in known | imported, word
 
 
 def test_it_ends_with_what_would_change_our_mind(lab):

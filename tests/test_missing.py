@@ -166,7 +166,7 @@ def test_treatments_that_have_results_are_written_as_a_run_takes_them():
 
 
 def test_where_nothing_can_be_trained_there_is_no_button(monkeypatch):
-    monkeypatch.setattr(missing, "trains_here", lambda: False)
+    monkeypatch.setattr(missing, "will_train_here", lambda: False)
     below = missing.offer([Lack(LONG)])
     assert not isinstance(below, Job)
     assert "length = " in below.text

@@ -15,13 +15,12 @@ from torch.nn import functional as F
 import cplab
 from cplab import deficits
 from cplab.lab import tiny
-from reproduction.measurements import share_in_detail
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"train": 40, "test": 20}  # random digits of a page
 SIZES = [144, 64, 64, 16]  # pixels, units of two layers, and scores, of which ten are used
 # A plan of the page, so short that it takes no time.
-FIXED = {"width": 64, "every": 5, "look": 10, "names": tiny.NAMES}
+FIXED = {"width": 64, "every": 5, "names": tiny.NAMES}
 PLAN = tiny.KNOBS | FIXED | {"recovery": 6, "digits": 30, "seed": 1}
 EARLY = {"kind": "mosaic", "onset": 0, "length": 7}
 LATE = {"kind": "mosaic", "onset": 8, "length": 7}
@@ -139,12 +138,6 @@ def test_the_chances_of_classes_are_those_of_the_softmax(tab):
     assert chances == pytest.approx(net(x).softmax(1)[0].tolist(), rel=1e-5)
 
 
-def test_pictures_of_a_network_are_the_weights_of_each_unit(tab):
-    net = newborn("mlp2", seed=6)
-    pictures = ask(tab, "unitPictures", page_layout(net))
-    assert np.array_equal(np.float32(pictures), net[1].weight.detach().flatten())
-
-
 # Deficits -----------------------------------------------------------------------------------------
 
 CORNERS = "80100f00000000000000000000000000000f"  # a mask of corners, and of where a row ends
@@ -191,13 +184,6 @@ def test_noise_is_standard_normal_and_the_same_for_a_seed_alone(tab):
 
 def test_wrong_names_are_those_of_the_package():
     assert list(tiny.NAMES) == deficits.permutation(10).tolist()
-
-
-@pytest.mark.parametrize("side", [2, 3, 4, 6])
-def test_the_detail_share_is_that_of_the_package(tab, side):
-    change = torch.randn(64, 1, 12, 12, generator=torch.Generator().manual_seed(0))
-    said = ask(tab, "detailShare", change, side)
-    assert said == pytest.approx(share_in_detail(change.double(), side), abs=1e-6)
 
 
 # Lives --------------------------------------------------------------------------------------------
@@ -265,9 +251,75 @@ def test_the_answers_are_right_as_often_as_the_test_says(tab):
     assert 100 * right.mean() == pytest.approx(last["right"])
 
 
-def test_first_units_are_looked_at_now_and_then_and_at_turns(tab):
-    looked = [test for test in of_network(grow(tab, {"windows": [LATE]}), 0) if test["units"]]
-    assert ages(looked) == [10, 15, 20, 21]
+# What is known of a life --------------------------------------------------------------------------
+
+
+def clear_life(tab, age):
+    """The last test of a network that has had so many clear epochs, with its weights."""
+    return of_network(grow(tab, {"recovery": age}), TWIN)[-1]
+
+
+def from_layout(network):
+    """A network of torch from one as the page has it."""
+    net = newborn("mlp2", seed=0)
+    start = 0
+    for layer in net[1::2]:
+        inputs, outputs = layer.in_features, -(-layer.out_features // 16) * 16
+        weights = torch.tensor(network[start : start + inputs * outputs])
+        start += inputs * outputs
+        layer.weight.data = weights.reshape(inputs, outputs).T[: layer.out_features]
+        layer.bias.data = torch.tensor(network[start : start + layer.out_features])
+        start += outputs
+    return net
+
+
+@pytest.fixture(scope="module")
+def taught(tab):
+    """What a network learns from: images and labels, and their order in each epoch."""
+    given = ask(tab, "lessons", PLAN, COUNTS, 6)
+    x = torch.tensor(given["images"]).reshape(-1, 1, 12, 12)
+    return x, torch.tensor(given["labels"]), given["orders"]
+
+
+def test_the_length_of_steps_is_the_mean_of_those_that_torch_takes(tab, taught):
+    """From where the fifth epoch ended to where the sixth one does."""
+    x, y, orders = taught
+    net = from_layout(clear_life(tab, 5)["network"])
+    optimizer = torch.optim.SGD(net.parameters(), lr=PLAN["rate"])
+    lengths = []
+    for batch in torch.tensor(orders[5]).split(32):
+        before = page_layout(net)
+        optimizer.zero_grad()
+        F.cross_entropy(net(x[batch]), y[batch]).backward()
+        optimizer.step()
+        lengths.append(np.linalg.norm(page_layout(net) - before))
+    end = clear_life(tab, 6)
+    assert end["step"] == pytest.approx(np.mean(lengths), rel=1e-4)
+    assert np.allclose(end["network"], page_layout(net), atol=1e-6)
+
+
+def test_own_digits_are_known_that_torch_gets_right(tab, taught):
+    x, y, _ = taught
+    end = clear_life(tab, 6)
+    right = from_layout(end["network"])(x).argmax(1) == y
+    assert 0 < right.sum() < len(y)
+    assert end["known"] == right.int().tolist()
+    assert end["own"] == pytest.approx(100 * right.float().mean())
+
+
+def test_a_distance_is_from_where_the_deficit_ended(tab):
+    """Of a twin it is from where each window begins. Under a deficit that covers nothing, a network
+    is what its twin is that is older."""
+    nothing = {"kind": "cover", "onset": 8, "length": 7}
+    tests = grow(tab, {"windows": [EARLY, nothing], "mask": "0" * 36})
+    at = {age: np.array(clear_life(tab, age)["network"]) for age in (6, 8, 14, 15, 21)}
+    own = {test["age"]: test["distances"] for test in of_network(tests, 1)}
+    twin = {test["age"]: test["distances"] for test in of_network(tests, TWIN)}
+    assert own[21] == pytest.approx([np.linalg.norm(at[21] - at[15])], rel=1e-5)
+    assert own[15] == [0]
+    assert own[10] == []
+    assert twin[14][1] == pytest.approx(np.linalg.norm(at[14] - at[8]), rel=1e-5)
+    assert (twin[0], twin[8][1]) == ([0], 0)
 
 
 def right_at_last(tab, kind):
@@ -340,7 +392,7 @@ MANY = 500  # tests
 @pytest.mark.parametrize("how", ["in workers", "in the page itself"])
 def test_a_pause_holds_what_is_trained_and_changes_no_number(how, tab):
     window = {"kind": "mosaic", "onset": 0, "length": 5 * MANY}
-    plan = PLAN | {"look": 5 * MANY, "windows": [window]}
+    plan = PLAN | {"windows": [window]}
     if how == "in the page itself":
         ask(tab, "loseWorkers")  # the last test of this page
     straight, paused = [ask(tab, "toldTests", plan, COUNTS, MANY, pauses) for pauses in (0, 1)]

@@ -5,7 +5,9 @@ import pytest
 from browser import axe_finds
 from nursery import (
     LAPTOP,
+    LENGTH,
     PHONE,
+    SHORT,
     ended,
     front_page,
     opened_anew,
@@ -59,12 +61,12 @@ def test_a_second_window_is_trained_beside_the_first_which_keeps_its_networks(pa
     headline = train(page)
     assert page.evaluate(SIZES) == [2, 2]
     assert headline.startswith("From birth")
-    assert "after 5 clear epochs" in headline
+    assert "at epoch 5" in headline
     harms = page.locator("[data-is=large] .harm").all_text_contents()
     assert [harm.strip("−") in headline for harm in harms] == [True, True]
     assert harm_in_figure(page) == alone
     names = page.locator("[data-is=large] .name").all_text_contents()
-    assert names == ["from birth", "after 5"]
+    assert names == ["from birth", "at epoch 5"]
 
 
 def test_equal_seeds_grow_up_equal_again_unless_a_knob_is_turned(page, address):
@@ -127,6 +129,15 @@ def test_two_networks_far_apart_are_not_called_level(page):
     assert "2 seeds cannot tell" in train(page)
 
 
+def test_windows_of_unlike_length_are_said(page):
+    page.click("[data-is=compare]")
+    page.locator(".w1 [data-grip=length]").press("ArrowLeft")
+    headline = train(page)
+    assert headline.startswith(f"{LENGTH} epochs from birth: ")
+    assert "; 7 epochs from epoch 5: " in headline
+    assert "not the same length" in headline
+
+
 def test_stop_in_one_screen_leaves_the_other_growing(used_page, tmp_path):
     page = opened_anew(used_page, write_document(tmp_path, tiny.page(short_lives()) * 2))
     page.locator("[data-is=pictures] canvas").nth(12).wait_for()
@@ -176,30 +187,77 @@ def test_what_grows_goes_on_growing_when_its_screen_is_run_again(page):
     assert "points" in ended(page)
 
 
-# What they look for -------------------------------------------------------------------------------
+# A look inside ------------------------------------------------------------------------------------
 
 
-def pictures_of(page, seed):
-    """The pictures of first units, of one network and its twin, as they are drawn."""
-    page.locator("[data-is=chosen]").select_option(f"{seed}")
-    page.get_by_text(f"network {seed} from birth").wait_for()
-    pictures = "[...document.querySelectorAll('canvas.weights')].map((one) => one.toDataURL())"
-    return page.evaluate(pictures)
+def look_inside(page):
+    """Open the fold with one network and its twin."""
+    page.locator("[data-is=inside] > summary").click()
 
 
-def test_what_first_units_look_for_is_shown_of_each_pair_at_each_age(page):
-    """Where the mosaic ends, a network has learned no detail."""
+@pytest.fixture
+def inside(page):
+    """A screen on which networks have grown up, with its look inside open."""
     train(page)
-    unfold(page)
-    page.locator("canvas.weights").nth(15).wait_for()  # a fold says later that it is open
-    first = pictures_of(page, 0)
-    second = pictures_of(page, 1)
-    assert len(first) == len(second) == 16
-    assert not {*first} & {*second}
-    moment = page.locator("[data-is=moment]")
-    moment.evaluate("(range) => { range.value = 1; range.oninput(); }")
-    assert page.inner_text("[data-is=age]") == "12"
-    assert "0 % of what it has learned" in page.inner_text("[data-is=units]")
+    look_inside(page)
+    page.locator("[data-is=known] rect").first.wait_for()  # a fold says later that it is open
+    return page
+
+
+TESTS_OF = """([seed, epoch]) => {
+  const [{window, pairs}] = document.querySelector("cplab-nursery").trained.values();
+  const {spoilt, control} = pairs.get(seed);
+  const ages = {spoilt: epoch, control: Math.max(0, epoch - window.length)};
+  const at = (life, age) => life.tests.findLast((test) => test.age <= age);
+  const plain = ({known, step, distance}) => ({known: [...known], step, distance});
+  return [at(spoilt, ages.spoilt), at(control, ages.control)].map(plain);
+}"""
+
+
+def squares(page):
+    """How many squares are filled, of the network and of its twin."""
+    figures = page.locator("[data-is=known] figure").all()
+    return [figure.locator("rect.right").count() for figure in figures]
+
+
+def move_to(page, epoch):
+    """Move the slider by keys, from the left."""
+    page.locator("[data-is=moment]").press("Home")
+    while int(page.locator("[data-is=moment]").input_value()) < epoch:
+        page.keyboard.press("ArrowRight")
+
+
+@pytest.mark.parametrize("epoch", [LENGTH, 15, LENGTH + SHORT["recovery"]])
+def test_a_look_inside_shows_each_own_digit_of_a_network_and_its_twin(epoch, inside):
+    """At an epoch, in squares and in words."""
+    inside.locator("[data-is=chosen]").select_option("network 1, from birth")
+    move_to(inside, epoch)
+    network, twin = inside.evaluate(TESTS_OF, [1, epoch])
+    assert squares(inside) == [sum(network["known"]), sum(twin["known"])]
+    assert inside.locator("[data-is=known] rect").count() == 2 * SHORT["digits"]
+    words = inside.inner_text("[data-is=said]")
+    assert words.startswith(f"Epoch {epoch}")
+    for life in (network, twin):
+        assert f"{sum(life['known'])} of its 100 digits right" in words
+        assert f"distance {life['distance']:.2f}" in words
+    assert f"steps of {network['step']:.3f}" in words
+    moment = inside.locator("[data-is=moment]")
+    assert moment.get_attribute("aria-valuetext") == words
+
+
+def test_a_look_inside_begins_where_the_deficit_ends_and_its_slider_stays_where_it_is_put(inside):
+    moment = inside.locator("[data-is=moment]")
+    assert moment.input_value() == f"{LENGTH}"
+    move_to(inside, 15)
+    train(inside)
+    assert moment.input_value() == "15"
+    assert inside.locator("[data-is=chosen] option").count() == 4
+
+
+def test_before_anything_has_grown_a_look_inside_says_what_to_do(page):
+    look_inside(page)
+    page.locator("[data-is=said]").get_by_text("press Train").wait_for()
+    page.locator("[data-is=looking]").wait_for(state="hidden")
 
 
 # What is spoken, pauses and steps -----------------------------------------------------------------
@@ -265,6 +323,7 @@ def full(used_page, front):
     page = opened_anew(used_page, front)
     page.select_option("select.w0", "cover")
     unfold(page)
+    look_inside(page)
     train(page)
     yield page
     page.emulate_media(color_scheme="light")
@@ -302,6 +361,34 @@ def test_on_a_touch_screen_no_mask_s_name_is_cut(full):
     assert full.evaluate("matchMedia('(pointer: coarse)').matches")
     assert full.locator("[data-is=masks] button").evaluate_all(NAMES_CUT) == []
     touch.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+# Words of figures that lie on one another
+MEET = """() => {
+  const words = [...document.querySelectorAll("[data-is=large] text")];
+  const boxes = words.map((one) => [one.textContent, one.getBoundingClientRect()]);
+  const overlap = (one, other) => one.left < other.right && other.left < one.right
+    && one.top < other.bottom - 5 && other.top < one.bottom - 5;  // a box has room above and below
+  const pairs = boxes.flatMap(([a, one], i) => boxes.slice(i + 1)
+    .filter(([, other]) => overlap(one, other)).map(([b]) => [a, b]));
+  return {count: words.length, pairs};
+}"""
+
+
+@pytest.mark.parametrize("size", [PHONE, LAPTOP])
+@pytest.mark.parametrize("onset", [0, 5, 8])
+def test_no_words_of_the_figure_lie_on_others(onset, size, page):
+    """Wherever the second window lies, beside a line that was there before."""
+    page.set_viewport_size(size)
+    page.locator("[data-grip=length]").first.press("ArrowLeft")
+    train(page)
+    page.locator("[data-grip=length]").first.press("ArrowRight")
+    page.click("[data-is=compare]")
+    screen_of(page, f"change(1, {{onset: {onset}}})")
+    train(page)
+    found = page.evaluate(MEET)
+    assert found["count"] > 10
+    assert found["pairs"] == []
 
 
 EDGE_OF_HARM = """() => {

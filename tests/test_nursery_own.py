@@ -12,11 +12,10 @@ from conftest import one_line, tell_python
 from nursery import ended, opened_anew, screen_of, short_lives, train, write_document
 
 import cplab
-from cplab.estimates import estimate
 from cplab.lab import tiny
 from cplab.quantities import harm, harm_from_results
 from cplab.results import Result
-from cplab.runs import Run
+from cplab.runs import MEASURED, Run
 
 
 @cplab.deficit(label="lower half covered")
@@ -223,9 +222,9 @@ def test_a_screen_that_is_not_shown_any_more_keeps_no_python_waiting(screen):
     assert screen_of(screen, "tell()") is None
 
 
-HARM = """(pairs) => {
+HARM = """([onset, pairs]) => {
   const screen = document.querySelector('cplab-nursery');
-  return screen.harmAt({pairs: new Map(pairs)});
+  return screen.harmAt({window: {onset}, pairs: new Map(pairs)});
 }"""
 
 
@@ -237,13 +236,13 @@ def accuracies(count, epochs, salt):
 def life(percents, tested):
     """What the page knows of a network that was tested after some epochs, counted from 1."""
     tests = [{"age": epoch, "right": percents[epoch - 1], "own": 50} for epoch in tested]
-    return {"tests": tests, "answers": [0] * 1000, "looks": []}
+    return {"tests": tests, "answers": [0] * 1000}
 
 
 def result(run, percents):
     """The package's result of a run with these accuracies."""
-    other = np.ones(run.epochs)
-    values = run.values([other, other, percents / 100, other])
+    columns = dict.fromkeys(MEASURED, np.ones(run.epochs)) | {"test_accuracy": percents / 100}
+    values = run.values(columns)
     return Result(run, values, 1.0, "none", "cpu", "float32", 1, "", "")
 
 
@@ -260,27 +259,34 @@ def in_pairs(spoilt, control, pace):
     return pairs
 
 
-@pytest.mark.parametrize(("recovery", "pace", "count"), [(6, 1, 20), (20, 3, 2)])
-def test_harm_on_the_screen_is_the_package_s(recovery, pace, count, screen):
-    """Its interval is that of the differences between twins, which share weights and digits. The
-    package's own does not pair networks that share no training."""
-    run = Run("mosaic", 0, 4, recovery, profile="tiny")
+def harm_in_page_and_package(screen, onset, recovery, pace, count):
+    """The harm of the same accuracies on the screen, in Python of what the screen tells, and by the
+    package."""
+    run = Run("mosaic", onset, 4, recovery, profile="tiny")
     control = run.without_window()
     spoilt_percents = accuracies(count, run.epochs, 1)
     control_percents = accuracies(count, control.epochs, 2)
     pairs = in_pairs(spoilt_percents, control_percents, pace)
-
-    harm = screen.evaluate(HARM, pairs)
-
     reared = {}
     clear = {}
     for seed in range(count):
         reared[seed] = result(run.with_seed(seed), spoilt_percents[seed])
         clear[seed] = result(control.with_seed(seed), control_percents[seed])
-    expected = harm_from_results(run, recovery, reared, clear)
-    differences = [100 * (clear[seed].accuracy - reared[seed].accuracy) for seed in reared]
-    assert harm["middle"] == pytest.approx(expected.mean)
-    assert harm["half"] == pytest.approx(estimate(differences).half)
+    window = tiny.WINDOW | {"onset": onset}
+    told = tiny.Grown({"name": "early", "window": window, "seeds": plain(pairs)})
+    on_screen = screen.evaluate(HARM, [onset, pairs])
+    return on_screen, told.harm, harm_from_results(run, recovery, reared, clear)
+
+
+@pytest.mark.parametrize("onset", [0, 5])
+@pytest.mark.parametrize(("recovery", "pace", "count"), [(6, 1, 20), (20, 3, 2), (6, 1, 3)])
+def test_harm_on_the_screen_is_the_package_s(onset, recovery, pace, count, screen):
+    """With its interval, which pairs twins that were one network until the deficit began."""
+    on_screen, told, expected = harm_in_page_and_package(screen, onset, recovery, pace, count)
+    assert len(expected.counts) == (1 if onset else 2)
+    assert on_screen["middle"] == pytest.approx(expected.mean)
+    assert on_screen["half"] == pytest.approx(expected.half, rel=1e-3)
+    assert (told.mean, told.half) == pytest.approx((expected.mean, expected.half))
 
 
 def plain(pairs):

@@ -505,12 +505,54 @@ def test_a_class_that_is_edited_in_place_leaves_its_earlier_copy_as_it_was():
     assert (copy.double, copied(net).double, copy.double) == (2, 7, 2)
 
 
-def test_a_file_that_a_function_imports_when_it_is_called_is_in_its_key(own_files):
-    (own_files / "late_help.py").write_text(HELPER)
-    function = cell("def f(x, y):\n    from late_help import dim\n    return dim(x), y\n")["f"]
-    before = Reading(function).digest
-    (own_files / "late_help.py").write_text(HELPER.replace("0.5", "0.25"))
-    assert Reading(function).digest != before
+# Files by path, of which `f` reaches dim by an import inside it
+REACHED = {
+    "its file": ({"late.py": HELPER}, "from late import dim"),
+    "a file of that file's": (
+        {"late.py": HELPER, "between.py": "from late import dim"},
+        "from between import dim",
+    ),
+    "inside a function of that file": (
+        {"late.py": HELPER, "between.py": "def dim(x):\n    import late\n    return late.dim(x)\n"},
+        "from between import dim",
+    ),
+    "a module of a package": (
+        {"pack/__init__.py": "", "pack/late.py": HELPER},
+        "from pack.late import dim",
+    ),
+    "a module that a package is asked for": (
+        {"loose/late.py": HELPER},
+        "from loose import late; dim = late.dim",
+    ),
+    "its neighbour in a package": (
+        {"pack/__init__.py": "", "pack/late.py": HELPER, "pack/all.py": "from .late import dim"},
+        "import pack.all; dim = pack.all.dim",
+    ),
+    "what a package loads": (
+        {"pack/late.py": HELPER, "pack/__init__.py": "from . import late", "pack/k.py": ""},
+        "import pack.k; dim = pack.late.dim",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", REACHED)
+def test_a_key_follows_what_imports_inside_a_function_reach_and_nothing_else(own_files, way):
+    texts, statement = REACHED[way]
+    for path, text in texts.items():
+        (own_files / path).parent.mkdir(exist_ok=True)
+        (own_files / path).write_text(text)
+    f = cell(f"def f(x, y):\n    {statement}\n    return dim(x), y\n")["f"]
+    first = Reading(f).digest
+    assert f(torch.ones(1), 0)[0] == 0.5  # so it is reached
+    assert Reading(f).digest == first  # also once it is loaded
+    (own_files / "unrelated.py").write_text(HELPER)
+    (own_files / "pack").mkdir(exist_ok=True)
+    (own_files / "pack" / "unrelated.py").write_text(HELPER)
+    [file] = [path for path, text in texts.items() if text == HELPER]
+    (own_files / file).write_text(f"# edited\n{HELPER}")
+    assert Reading(f).digest == first
+    (own_files / file).write_text(HELPER.replace("0.5", "0.25"))
+    assert Reading(f).digest != first
 
 
 # Beside the result --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from conftest import ROOT
 from without_torch import BY_HAND, Change, play, process_without_torch, read, run, sections
 
 from cplab import teach
-from cplab.errors import CplabError
+from cplab.errors import CplabError, to_install
 
 LABS = [*sorted(ROOT.glob("labs/*.ipynb")), ROOT / "docs/what_you_know_now.ipynb"]
 
@@ -88,7 +88,7 @@ BEGIN = """import importlib, pkgutil
 import cplab
 from cplab import cli, labs
 """
-INSTALL = "pip install 'cplab[train]'"
+INSTALL = to_install("train")
 CHECKS = [path.stem for path in ROOT.glob("cplab/labs/*_checks.py")]
 # What a student or a teacher tries, and what it says.
 TRIED = {

@@ -54,22 +54,24 @@ def test_its_python_trains_only_small_networks():
     assert profiles == {"tiny"}
 
 
-@pytest.fixture(scope="module")
-def reference():
+@pytest.fixture(scope="module", params=["ci", "tiny"])  # README and lab 03 send one to `tiny`
+def reference(request):
     """The names that the reference's example of functions of your own defines, and two tables:
     of the networks that it measures, and of the calls of its experiment."""
     text = (ROOT / "docs/reference.md").read_text()
     _, _, own = text.partition("## Functions of your own")
     example = re.search(r"```python\n(.*?)^```", own, re.S | re.M)[1]
 
-    names = cell(example)
-    measured = cplab.results_table(profile="ci", measure=names["norm"])
+    names = cell(example.replace('"ci"', f'"{request.param}"'))
+    measured = cplab.results_table(profile=request.param, measure=names["norm"])
     return measured, cplab.results_table(names["growth"])
 
 
 def test_the_reference_measures_each_of_its_networks(reference):
     measured, _ = reference
-    assert measured["norm"].notna().all()
+    own = measured[measured.model.str.startswith("shallow")]  # `tiny` has shipped ones as well
+    assert len(own) > 1
+    assert own["norm"].notna().all()
 
 
 def test_the_reference_s_experiment_has_a_row_for_each_call(reference):
@@ -139,6 +141,20 @@ def test_a_lab_of_five_cells_checks_an_answer(own_lab):
     assert own_lab.printed.endswith(": right.\n")
 
 
+def test_each_figure_that_its_text_names_can_be_typed(own_lab):
+    """Beside the run and the imports of the first step."""
+    text = (ROOT / "docs/your_own_lab.md").read_text()
+    words = re.findall(r"`([^`]+)`", text)
+    first_lines = [
+        word for word in words if word.startswith(("import cplab", "from cplab", "run = "))
+    ]
+    names = cell("\n".join(first_lines))
+    figures = [word for word in words if re.match(r"show\.(?!save|figure)\w+\(", word)]
+    assert len(figures) >= 5
+    for figure in figures:
+        assert "<img" in eval(figure, names)._repr_html_(), figure
+
+
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]
 Returned = (tuple, Exception)
 
@@ -148,6 +164,17 @@ def test_its_examples_give_what_they_say(name, capsys):
     typed = {"__name__": "__main__"}  # as by a student
     module = importlib.import_module(name)
     result = doctest.testmod(module, extraglobs=typed, optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0, capsys.readouterr().out
+
+
+WRITTEN = ["deficit", "measurement", "model", "treatment", "images_from", "apply_deficit"]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_an_example_of_what_students_write_needs_nothing_but_what_it_imports(name, capsys):
+    [example] = doctest.DocTestFinder().find(getattr(cplab, name), name, globs={})
+    assert example.examples
+    result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
     assert result.failed == 0, capsys.readouterr().out
 
 

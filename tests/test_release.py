@@ -1,5 +1,6 @@
 """A release that needs only a name: one command writes the address everywhere, in a copy here."""
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -131,6 +132,11 @@ def test_on_colab_the_first_cell_installs_the_release_or_a_wheel_that_was_upload
         (tmp_path / WHEEL).touch()
         assert asked_on_colab(path) == [("pip", f"install -q --no-deps {WHEEL} loky")]
         assert f"cplab comes from {WHEEL}" in capsys.readouterr().out
+        (tmp_path / WHEEL).unlink()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(importlib.util, "find_spec", lambda name: None)  # as before a release
+            asked_on_colab(path)
+        assert "There is no release yet" in capsys.readouterr().out
 
 
 WORKFLOW = (ROOT / ".github/workflows/release.yml").read_text("utf-8")

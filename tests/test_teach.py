@@ -429,8 +429,12 @@ class Site(NamedTuple):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
+
+    async def as_it_is(notebook, folder):
+        return notebook
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site, "run_cells", lambda notebook, folder: notebook)
+        patch.setattr(site, "run_cells", as_it_is)
         paths = site.build_site(folder, "03b")
     return Site(folder, {path.name: path.read_text("utf-8") for path in paths})
 
@@ -438,6 +442,13 @@ def built(tmp_path_factory):
 def test_the_menu_of_each_page_leads_to_the_reference(built):
     for text in built.pages.values():
         assert 'href="reference.html"' in text
+
+
+def test_a_missing_library_is_named_before_the_first_page(tmp_path, monkeypatch):
+    """All of them in one line."""
+    monkeypatch.setattr(site, "find_spec", lambda name: name == "nbclient")
+    one_line(lambda: site.build_site(tmp_path / "pages"), "latex2mathml", "pdoc", "cplab[site]")
+    assert not (tmp_path / "pages").exists()
 
 
 def names_linked(built):

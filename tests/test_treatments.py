@@ -362,6 +362,26 @@ def test_a_step_of_a_scaled_gradient_is_as_long_as_the_rate_says(profile, seeds)
         ).norm().item() == pytest.approx(3 * run.lr(0), rel=1e-3)
 
 
+@pytest.mark.parametrize("profile", ["ci", "tiny"])
+def test_a_temperature_divides_the_logits_of_the_loss_that_is_trained_alone(profile):
+    """One batch of all images, alone and in a stack, beside plain torch."""
+    fields = {"dataset": "practice", "momentum": 0, "weight_decay": 0, "batch": 512}
+    fields |= {"profile": profile, "recovery": 1, "arithmetic": "float32"}
+    runs = [Run(seed=seed, treatments="temper-5@0", **fields) for seed in (0, 1)]
+    for run, stretch in zip(runs, train(runs, 1, device="cpu"), strict=True):
+        images = run.task.images(CPU)
+        net = run.task.birth(CPU).net
+        [(index, x)] = run.task.batches(0, run.timeline[0], images)
+        logits = net(x)
+        y = images.train_y[index]
+        usual = nn.functional.cross_entropy(logits, y)
+        (5 * nn.functional.cross_entropy(logits / 5, y)).backward()
+        torch.optim.SGD(net.parameters(), run.lr(0)).step()
+        grown_up = checkpoints.loads(stretch.content, run.task, CPU, stretch.provenance)
+        torch.testing.assert_close(all_weights(grown_up.net), all_weights(net))
+        assert stretch.rows[0]["train_loss"] == pytest.approx(usual.item(), rel=1e-5)
+
+
 # Of one's own -------------------------------------------------------------------------------------
 
 
@@ -454,6 +474,7 @@ STRENGTHS = {
     "rate": 3,
     "decay": 0,
     "gradient": 2,
+    "temper": 10,
     "images": 0.5,
     "shift": 3,
     "cutout": 3,

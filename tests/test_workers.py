@@ -255,6 +255,50 @@ def test_a_worker_loads_a_file_that_is_edited_between_two_presses_anew(own_files
     assert first[0] == second[0] != os.getpid()
 
 
+# Files of the notebook's folder that are called like modules of Python or like a library
+
+KERNEL = """
+import sys
+sys.path = [path for path in sys.path if path]
+sys.path.insert(3, "")  # after Python's own library, where a notebook has it
+import cplab
+def shaded(x, y):
+    from beside import half
+    return x * half, y
+for deficit in ("blur", shaded):
+    try:
+        print(cplab.run(deficit=deficit, length=1, recovery=1, profile="ci").accuracy, flush=True)
+    except cplab.CplabError as error:
+        print(error, flush=True)
+"""
+
+
+def in_a_folder(python, folder, monkeypatch, names):
+    """What two trainings say in a folder with files of these names, which nobody imports."""
+    (folder / "beside.py").write_text("half = 0.5\n")
+    for name in names:
+        (folder / name).write_text("raise SystemError('loaded')\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # for the kernel
+    said, errors = python("import os; del os.environ['PYTHONSAFEPATH']" + KERNEL).communicate()
+    return said.splitlines(), errors
+
+
+def test_a_file_called_like_a_module_of_python_s_changes_nothing(python, tmp_path, monkeypatch):
+    modules = ("random", "copy", "queue", "signal", "threading", "types", "struct")
+    files = [f"{module}.py" for module in modules]
+    numbers, errors = in_a_folder(python, tmp_path, monkeypatch, files)
+    assert [0 <= float(number) <= 1 for number in numbers] == [True, True]
+    assert errors == ""
+
+
+def test_a_file_called_like_a_library_is_named_in_one_line(python, tmp_path, monkeypatch):
+    said, _ = in_a_folder(python, tmp_path, monkeypatch, ["torch.py"])
+    assert [str(tmp_path / "torch.py") in line and "rename it" in line for line in said] == [
+        True
+    ] * 2
+
+
 # Of which each gives K
 WRITTEN = {
     "a method of a class": (

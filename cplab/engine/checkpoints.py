@@ -44,6 +44,7 @@ def dumps(state: "TrainState", provenance: dict[str, Any]) -> bytes:
     parts = {
         "net": state.net.state_dict(),
         "optimizer": state.optimizer.state_dict(),
+        "origins": state.origins,
         # As text: with weights_only, torch.load reads few types besides tensors
         "about": json.dumps([provenance, state.rows]),
     }
@@ -80,7 +81,10 @@ def loads(
         state = task.birth(device)
         state.net.load_state_dict(parts["net"])
         state.optimizer.load_state_dict(parts["optimizer"])
-        return replace(state, rows=rows)
+        origins = {}
+        for name, weights in parts["origins"].items():
+            origins[name] = [weight.to(device) for weight in weights]
+        return replace(state, rows=rows, origins=origins)
     return None
 
 

@@ -37,7 +37,8 @@ class Job:
     Attributes:
         specs: the runs, or the experiment alone.
         device: auto, cuda, mps or cpu.
-        own: students' own functions, and measurements, for another process.
+        own: students' own functions that it names, for another process.
+        modules: the package's modules that register what else it names.
         end: the number of the first part of the timeline that is not trained.
         contents: for each run, checkpoints to begin from.
         last: for each run, whether these are its last parts.
@@ -49,6 +50,7 @@ class Job:
     specs: Sequence[Run | Experiment]
     device: str = "auto"
     own: list[Registered] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
     end: int = 0
     contents: list[list[bytes]] = field(default_factory=list)
     last: list[bool] = field(default_factory=list)

@@ -29,15 +29,20 @@ class Passes:
         states: Sequence[TrainState],
         task: Classification,
         device: torch.device,
+        temperature: float = 1,
     ) -> None:
         self.networks = kind(states)
-        self.compute = partial(self.networks.passes, task)
+        self.temperature = temperature
+        self.compute = partial(self.networks.passes, task, temperature)
         self.graphs = Graphs(self.networks, self.compute) if cards.is_card(device) else None
 
-    def serve(self, kind: Kind, states: Sequence[TrainState]) -> bool:
-        """Whether these are the passes of these states, as they were when the last epoch ended."""
+    def serve(self, kind: Kind, states: Sequence[TrainState], temperature: float) -> bool:
+        """Whether these are the passes of these states, as they were when the last epoch ended, at
+        a temperature of the loss."""
         networks = self.networks
         if type(networks) is not kind or not networks.holds(states):
+            return False
+        if self.temperature != temperature:
             return False
         return self.graphs is None or self.graphs.fit()
 

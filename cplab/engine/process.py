@@ -17,8 +17,9 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.engine.job import Job, News, Tell
-from cplab.engine.work import do
+from cplab.engine.work import auto_device, do
 from cplab.specs.digest import forget_own_modules
+from cplab.specs.own import forget_own_entries
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -37,7 +38,13 @@ def begin(orders: Connection, news: "Queue") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=obey, args=(orders,), daemon=True).start()
     _news = news
-    import cplab.engine.train  # noqa: F401 (which loads torch)
+
+
+def load() -> str:
+    """Load torch, and return the device that `auto` stands for."""
+    import cplab.engine.train  # noqa: F401 (which loads it)
+
+    return auto_device()
 
 
 def obey(orders: Connection) -> None:
@@ -85,6 +92,7 @@ def do_job(
     """
     surroundings.take_over()
     forget_own_modules()
+    forget_own_entries()
     tell = Teller(number, period)
     with heard(tell):
         try:

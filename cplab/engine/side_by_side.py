@@ -48,10 +48,11 @@ def train_side_by_side(
     """
     first = trainings[0]
     images = first.images
-    passes = passes_for(trainings, kind)
+    passes = passes_for(trainings, kind, step.temper)
     networks = passes.networks
     networks.load()
     set_rates(networks.optimizer, step.lr, step.decay)
+    path = networks.path()
     total = torch.zeros(len(trainings), dtype=torch.float32, device=images.train_x.device)
     count = 0  # images of each network
     for training in trainings:
@@ -66,24 +67,27 @@ def train_side_by_side(
         networks.optimizer.step()
         for training in trainings:
             training.end_step(step)
+        path.add_step()
         total += losses * y.shape[1]
         count += y.shape[1]
     with first.draws("test"):
         tests = networks.test(first.task, images)
     networks.write_back()
     rows = []
-    for training, loss, test in zip(trainings, total.tolist(), tests, strict=True):
-        rows.append(training.row(step, loss / count, test))
+    columns = zip(trainings, total.tolist(), tests, path.rows(), strict=True)
+    for training, loss, test, distances in columns:
+        rows.append(training.row(step, loss / count, test, distances))
     return rows
 
 
-def passes_for(trainings: Sequence[Training], kind: Kind) -> Passes:
-    """The passes of these trainings: those of their last epoch, if they still serve."""
+def passes_for(trainings: Sequence[Training], kind: Kind, temperature: float) -> Passes:
+    """The passes of these trainings, at a temperature of the loss: those of their last epoch, if
+    they still serve."""
     first = trainings[0]
     states = [training.state for training in trainings]
     passes = first.passes
-    if passes is None or not passes.serve(kind, states):
-        passes = Passes(kind, states, first.task, first.images.train_x.device)
+    if passes is None or not passes.serve(kind, states, temperature):
+        passes = Passes(kind, states, first.task, first.images.train_x.device, temperature)
         first.passes = passes
     return passes
 

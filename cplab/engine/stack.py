@@ -17,6 +17,7 @@ from torch.func import stack_module_state
 
 from cplab import data, devices, models
 from cplab.data import Images
+from cplab.engine.distance import PathLength
 from cplab.runs import Run
 from cplab.runs.tasks import Classification, TrainState, make_optimizer, scale_gradients
 from cplab.seeding import seeded
@@ -72,6 +73,7 @@ def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
     return all(map(torch.equal, five, one)) and all(map(torch.equal, two, one))
 
 
+@torch.enable_grad()  # whoever asks whether a network can be stacked
 def first_gradients(nets: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
     """The gradients of the first network of a stack, from images (networks, N, …)."""
     stack = Stack([TrainState(net, make_optimizer(net)) for net in nets])
@@ -125,12 +127,18 @@ class Stack:
         return x
 
     def passes(
-        self, task: Classification, x: Tensor, y: Tensor, streams: Sequence[Any] = ()
+        self,
+        task: Classification,
+        temperature: float,
+        x: Tensor,
+        y: Tensor,
+        streams: Sequence[Any] = (),
     ) -> Tensor:
         """Compute the mean loss of each network over its own images, and its gradients.
 
         Arguments:
             task: that of the run.
+            temperature: of the loss that the gradients are of; the loss that is returned has 1.
             x: images (networks, N, …).
             y: labels (networks, N).
             streams: not used here: a stack needs none.
@@ -144,12 +152,21 @@ class Stack:
                 logits = self.logits(x).flatten(0, 1)
                 losses = task.loss(logits, y.flatten(), reduction="none")
                 means = losses.view(y.shape).mean(1)
-            means.sum().backward()
+                tempered = means
+                if temperature != 1:
+                    losses = task.tempered_loss(logits, y.flatten(), temperature, "none")
+                    tempered = losses.view(y.shape).mean(1)
+            tempered.sum().backward()
         return means.detach()
 
     def scale_gradients(self, norm: float) -> None:
         """Scale the gradient of each network to a norm."""
         scale_gradients(self.weights.values(), norm, len(self.states))
+
+    def path(self) -> PathLength:
+        """What adds up how far the networks travel."""
+        weights = [weight.detach() for weight in self.weights.values() if weight.ndim > 2]
+        return PathLength(weights, len(self.states), stacked=True)
 
     def weights_and_buffers(self) -> tuple[list[Tensor], list[Tensor]]:
         """The stacked weights. A chain has no buffers."""

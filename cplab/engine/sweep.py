@@ -22,11 +22,11 @@ from cplab.engine.tree import Context, Segment, plan
 from cplab.engine.workers import AnyWorker, Pool
 from cplab.errors import Cancelled, CplabError, Failed
 from cplab.files import tidy
-from cplab.measure import MEASUREMENTS, Measures
-from cplab.runs import MEASURED, Run
+from cplab.measure import Measures
+from cplab.runs import DISTANCES, MEASURED, Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
-from cplab.specs.own import Registered, own_entries
+from cplab.specs.own import Registered, modules_for, own_entries
 from cplab.specs.profiles import PROFILES
 
 # Seconds after which a job returns with its state, which is then kept: an interruption costs no
@@ -186,7 +186,7 @@ def begin_job(
     job = Job(
         specs,
         context.device,
-        functions_for(specs, measures),
+        *functions_for(specs, measures),
         end=group[0].end,
         contents=[beginnings(segment) for segment in group],
         last=[bool(segment.ends) for segment in group],
@@ -199,15 +199,15 @@ def begin_job(
     return running
 
 
-def functions_for(specs: list[Run | Experiment], measures: Measures) -> list[Registered]:
-    """The functions that a job takes with it: students' own that its specs and measures name, and
-    all measurements."""
+def functions_for(
+    specs: list[Run | Experiment], measures: Measures
+) -> tuple[list[Registered], list[str]]:
+    """Students' own functions that a job takes with it, which its specs and measures name, and the
+    modules of those of the package."""
+    named: str | None = " ".join([*(spec.canonical() for spec in specs), *measures])
     if any(isinstance(spec, Experiment) and spec.function.own for spec in specs):
-        return own_entries()  # its code may name any other
-    named = " ".join([*(spec.canonical() for spec in specs), *measures])
-    # As one of the package arrives, its module is imported, which may be a lab's
-    by_reference = [MEASUREMENTS[name] for name in measures if not MEASUREMENTS[name].own]
-    return [*own_entries(named), *by_reference]
+        named = None  # its code may name any other
+    return own_entries(named), modules_for(named)
 
 
 def beginnings(segment: Segment) -> list[bytes]:
@@ -373,9 +373,9 @@ def training_of(spec: Run | Experiment, stretch: Stretch) -> ResultFields:
         for name, value in row.get("measured", {}).items():
             measured.setdefault(name, {})[row["epoch"]] = value
     epochs = [row for row in stretch.rows if "epoch" in row]
-    columns = []
-    for name in MEASURED:
-        columns.append([row[name] for row in epochs])
+    columns = {}
+    for name in (*MEASURED, *DISTANCES):
+        columns[name] = [row.get(name) for row in epochs]
     values = spec.values(columns)
     seconds = sum(row["seconds"] for row in stretch.rows)
     repeatable = not any("unsteady" in row for row in stretch.rows)

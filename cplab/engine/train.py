@@ -12,11 +12,13 @@ from contextlib import contextmanager
 import torch
 
 from cplab import devices, models
+from cplab.engine.distance import PathLength
 from cplab.engine.job import Flag, Stretch
 from cplab.engine.side_by_side import train_side_by_side
 from cplab.engine.training import Training, begin
 from cplab.errors import Cancelled, CplabError, Failed
 from cplab.measure.measurements import Measures
+from cplab.models.layers import layer_weights
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.runs.treatments import own_treatment
@@ -111,7 +113,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     Arguments: trainings; step, of their timeline; stop, an Event that is checked before each batch.
 
     Returns: for each a row of its curve: part, epoch, lr, train_loss (the mean over its images),
-        and what its task's test reports.
+        what its task's test reports, and distances (`DISTANCES`).
 
     Raises: Cancelled; Failed.
     """
@@ -137,6 +139,7 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
     optimizer = state.optimizer
     epoch = training.epoch
     set_rates(optimizer, step.lr, step.decay)
+    path = PathLength(layer_weights(net))
     total = torch.zeros((), dtype=torch.float32, device=device)  # of the losses of all images
     count = 0  # of these images
     net.train()
@@ -147,19 +150,24 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
             raise Cancelled
         optimizer.zero_grad()
         with devices.autocast(device, run.arithmetic), training.draws(count):
-            loss = task.loss(net(x), y)
-        loss.backward()
+            output = net(x)
+            loss = task.loss(output, y)
+            tempered = loss
+            if step.temper != 1:
+                tempered = task.tempered_loss(output, y, step.temper)
+        tempered.backward()
         if step.gradient:
             scale_gradients(net.parameters(), step.gradient)
         if step.own:
             own_treatment(step.own).use(state, run.seed, count, loss)
         optimizer.step()
         training.end_step(step)
+        path.add_step()
         total += loss.detach() * len(y)
         count += len(y)
     with training.draws("test"):
         test = task.test(net, training.images)
-    return training.row(step, total.item() / count, test)
+    return training.row(step, total.item() / count, test, *path.rows())
 
 
 def carry_out(event: Event, training: Training) -> dict:

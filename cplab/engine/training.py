@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from cplab import devices, models
 from cplab.data import Images
+from cplab.deficits import NONE
 from cplab.engine import checkpoints
+from cplab.engine.distance import displacement, rounded
 from cplab.engine.gpu import cards
 from cplab.engine.gpu.branches import Branches
 from cplab.engine.job import Stretch
@@ -20,7 +22,7 @@ from cplab.engine.passes import Kind, Passes
 from cplab.engine.stack import Stack, is_stacked
 from cplab.errors import CplabError, Diverged, Failed, with_message
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
-from cplab.models.layers import normalised_layers, rescale_layers
+from cplab.models.layers import layer_weights, normalised_layers, rescale_layers
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import Classification, TrainState, set_rates
 from cplab.runs.treatments import own_event, own_treatment
@@ -108,13 +110,14 @@ class Training:
         if step.fixed_norms:
             rescale_layers(self.state.net, self.birth_norms)
 
-    def row(self, step: Step, loss: float, test: dict) -> dict:
+    def row(self, step: Step, loss: float, test: dict, path: dict) -> dict:
         """The row of an epoch in the curve.
 
         Arguments:
             step: of the timeline.
             loss: the mean over the training images.
             test: what the task's test says.
+            path: what its steps have added up.
         """
         row: dict[str, Any] = {
             "part": self.parts_done,
@@ -126,7 +129,21 @@ class Training:
             row["unsteady"] = True
         for name, value in test.items():
             row[name] = float(value)
-        return row
+        return row | path | self.displacements(step)
+
+    def displacements(self, step: Step) -> dict[str, float]:
+        """How far the network is from where it was at birth, and when the latest deficit ended.
+
+        Arguments: step, of the epoch that was trained: if it has a deficit, that has come so far.
+        """
+        weights = layer_weights(self.state.net)
+        origins = self.state.origins
+        if step.deficit != NONE:
+            origins["deficit"] = [weight.clone() for weight in weights]
+        distances = {}
+        for name, origin in origins.items():
+            distances[f"from_{name}"] = displacement(weights, origin)
+        return rounded(distances)
 
     def add(self, row: dict, measures: Measures) -> None:
         """Add the row of a part to the curve, with the measurements that are due after it.
@@ -197,6 +214,9 @@ def begin(
     task = run.task
     measures = measures or {}
     images = task.images(device)
+    for part in run.timeline:
+        if isinstance(part, Step):
+            task.images(device, int(part.image_part))  # so that too few are noticed before training
     provenance: Provenance = {
         "copy": images.copy,
         "device": devices.machine(device),

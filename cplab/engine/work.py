@@ -4,6 +4,7 @@
 in a test. Nothing here loads torch before it is called.
 """
 
+import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Str
     from cplab.engine.experiments import compute
     from cplab.engine.train import train
 
+    for module in job.modules:
+        importlib.import_module(module)
     load_own(job.own)
     told = [*job.told]
 

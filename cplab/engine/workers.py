@@ -9,6 +9,7 @@ which nothing loads torch; `process` has the other side.
 
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -16,14 +17,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
+from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from cplab.engine.job import Job, News
-from cplab.engine.process import Surroundings, begin, do_job
+from cplab.engine.process import Surroundings, begin, do_job, load
 from cplab.engine.work import auto_device, current_stop, do, is_doing
 from cplab.errors import CplabError, installed, whole
+from cplab.tracebacks import in_library
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -92,10 +96,11 @@ class Worker:
             context=context,
             initializer=begin,
             initargs=(their_orders, self.news),
-            env={"PYTHONHASHSEED": "0"},
+            # It looks for modules where the process that asks does, and nowhere else
+            env={"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1"},
         )
         with no_interrupt():
-            self.ready = self.executor.submit(auto_device)
+            self.ready = self.executor.submit(load)
         threading.Thread(target=self.listen, daemon=True).start()
 
     @property
@@ -113,9 +118,7 @@ class Worker:
             return self.ready.result()
         except Exception as error:
             self.end()
-            raise CplabError(
-                f"no worker process could begin ({error}): install cplab again"
-            ) from error
+            raise CplabError(why_not_begun(error)) from error
 
     def submit(self, job: Job, hear: Hear) -> Future:
         """Have a job done. Its Future has what `work.do` returns, and the news that `hear`, which
@@ -195,15 +198,53 @@ def end_with_python() -> None:
     threading._register_atexit(end_all)  # type: ignore[attr-defined]
 
 
+def why_not_begun(error: Exception) -> str:
+    """Say why no worker could begin, in one line. Arguments: error, with which it ended."""
+    for folder in sys.path:
+        if in_library(str(Path(folder, "module.py").resolve())):
+            continue
+        for path in sorted(Path(folder).glob("*.py")):
+            if is_shadow(path):
+                return f"{path.absolute()} has the name of a library: rename it"
+    line = f"{type(error).__name__}: {error}".partition("\n")[0]
+    remedy = "install cplab again" if isinstance(error, ImportError) else "close what needs memory"
+    return f"no worker process could begin ({line}): {remedy}"
+
+
+def is_shadow(path: Path) -> bool:
+    """Whether Python finds a file in place of a library that is installed."""
+    libraries = [folder for folder in sys.path if in_library(str(Path(folder, "module.py")))]
+    found = PathFinder.find_spec(path.stem)
+    is_first = found is not None and found.origin is not None and path.samefile(found.origin)
+    return is_first and PathFinder.find_spec(path.stem, libraries) is not None
+
+
+def start_trackers() -> None:
+    """Start the processes that clean up after workers, unless they run. They look for no module
+    beside the notebook either."""
+    from loky.backend import resource_tracker as of_loky
+
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        of_loky.ensure_running()
+        if os.name == "posix":
+            from multiprocessing import resource_tracker
+
+            resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONSAFEPATH"]
+        if before is not None:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
 @contextmanager
 def no_interrupt() -> Iterator[None]:
     """A context in which processes start in which Ctrl-C does nothing: who asks handles it."""
+    start_trackers()  # here already, since starting one unblocks signals
     if os.name != "posix":
         yield
         return
-    from multiprocessing import resource_tracker
-
-    resource_tracker.ensure_running()  # here already, since starting it unblocks signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

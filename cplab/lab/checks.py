@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from cplab import datasets
 from cplab.errors import CplabError, quote
 from cplab.estimates import Estimate
 
@@ -43,6 +44,7 @@ class Exercise:
         solve: computes the right answer, called when a student has answered.
         own_training: whether the student trains the networks, which a grader's machine does not
             have.
+        images: the data set without which a mistake would pass for the right answer.
     """
 
     key: str
@@ -50,9 +52,13 @@ class Exercise:
     tolerance: float
     solve: Callable[[], Answer | Solution]
     own_training: bool = False
+    images: str = "practice"
 
     def answer(self) -> Answer:
-        """Work out the right answer and the mistakes."""
+        """Work out the right answer and the mistakes. Raises: CplabError without its images, or
+        without torch where it needs it."""
+        if not datasets.is_here(self.images):
+            raise CplabError(f"{self.images} is not here: `{datasets.to_fetch(self.images)}`")
         solution = self.solve()
         return solution if isinstance(solution, Answer) else Answer(solution)
 
@@ -62,7 +68,11 @@ VERDICTS: dict[str, bool] = {}  # by key, whether the answer that was last check
 
 
 def exercise(
-    key: str, asked: str, tolerance: float = 0.0, own_training: bool = False
+    key: str,
+    asked: str,
+    tolerance: float = 0.0,
+    own_training: bool = False,
+    images: str = "practice",
 ) -> Callable[[Solve], Solve]:
     """Make a function the answer of an exercise, for `check`. If the function is defined again, it
     replaces the earlier one.
@@ -72,6 +82,7 @@ def exercise(
         asked: what is asked for, and in which unit.
         tolerance: how far from the right answer an answer may be.
         own_training: whether the answer is about networks that the student trains.
+        images: the data set that it cannot be checked without.
 
     Returns: a decorator of a function without arguments, which returns a number, an Estimate, or an
         `Answer` with mistakes.
@@ -84,7 +95,7 @@ def exercise(
     """
 
     def keep(solve: Solve) -> Solve:
-        EXERCISES[key] = Exercise(key, asked, tolerance, solve, own_training)
+        EXERCISES[key] = Exercise(key, asked, tolerance, solve, own_training, images)
         return solve
 
     return keep
@@ -135,9 +146,6 @@ def find_exercise(key: str) -> Exercise:
 
 def judge(exercise: Exercise, answer: object) -> str:
     """Say whether an answer is right, without a full stop."""
-    number = as_number(answer)
-    if math.isnan(number):
-        return "not yet: give one number, with a decimal point"
     try:
         solution = exercise.answer()
     except CplabError as error:  # no torch, or no images
@@ -145,6 +153,9 @@ def judge(exercise: Exercise, answer: object) -> str:
     right = as_number(solution.right)
     if not math.isfinite(right):
         return "there is nothing to compare with yet. Train its networks first"
+    number = as_number(answer)
+    if math.isnan(number):
+        return "not yet: give one number, with a decimal point"
     if abs(number - right) <= exercise.tolerance:
         return "right"
     mistakes = {**solution.mistakes, **usual_mistakes(right)}

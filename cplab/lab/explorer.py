@@ -36,7 +36,7 @@ from cplab.lab.explorer_data import (
     pack_band,
 )
 from cplab.lab.explorer_figures import figures
-from cplab.lab.jobs import HowFar, Task, train, trains_here
+from cplab.lab.jobs import HowFar, Task, train, will_train_here
 from cplab.lab.link import WHERE, Link, Output, script
 from cplab.lab.training import Values
 from cplab.output import as_html
@@ -405,7 +405,7 @@ class Explorer:
 
     def _show_cost(self) -> None:
         """Show how long training takes, unless something is being trained, or nothing can be."""
-        if trains_here() and not self._task.busy:
+        if will_train_here() and not self._task.busy:
             self.link.show(message=self.cost())
 
     def _work(self, stop: threading.Event) -> str:

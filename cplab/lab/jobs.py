@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from cplab.engine import workers
-from cplab.errors import Cancelled, CplabError, installed, one_of
+from cplab.errors import Cancelled, CplabError, installed, one_of, why_no_torch
 from cplab.lab.link import COLAB, WHERE, Link, Output, script
 from cplab.results import Request
 from cplab.results.duration import format_duration, progress_in_words
@@ -20,6 +20,7 @@ from cplab.results.requests import News
 
 SCRIPT = script("cplab-train", "screen", "training", "train")
 NOT_HERE = "Training needs PyTorch, which is missing here. All results can be seen."
+LOOK_EVERY = 2  # seconds between two looks whether torch has come
 PAUSED = "stopped: Train goes on from the last checkpoint"
 APART = 1 / 30  # seconds between two messages to pages, of whatever work
 TELL_EVERY = 0.2  # seconds between two messages about how far training is
@@ -33,13 +34,33 @@ def trains_here() -> bool:
     return all(find_spec(library) for library in ("torch", "loky"))
 
 
-def greeting() -> dict[str, Any]:
+def will_train_here() -> bool:
+    """Whether networks can be trained here, or might be later, while torch is being installed."""
+    return os.environ.get("CPLAB_TRAINS") != "no" and (trains_here() or bool(why_no_torch()))
+
+
+def why_not() -> str:
+    """Why nothing can be trained here; empty if something can."""
+    return "" if trains_here() else why_no_torch() or NOT_HERE
+
+
+def greet(link: Link) -> None:
     """Answer a page that is shown: Python is there, and may say why nothing can be trained. If
-    something can, a worker starts, so that a press does not have to wait for it."""
-    if not trains_here():
-        return {"alive": True, "why": NOT_HERE}
-    workers.warm()
-    return {"alive": True, "why": ""}
+    something can, a worker starts, so that a press does not have to wait for it. While torch is
+    being installed, the page hears of it when that ends."""
+    why = why_not()
+    if not why:
+        workers.warm()
+    link.send({"alive": True, "why": why})
+    if why and why != NOT_HERE:
+        threading.Thread(target=greet_again, args=(link, why), daemon=True).start()
+
+
+def greet_again(link: Link, why: str) -> None:
+    """Greet a page as soon as there is something else to say than `why`."""
+    while why_not() == why:
+        time.sleep(LOOK_EVERY)
+    greet(link)
 
 
 class HowFar(NamedTuple):
@@ -94,7 +115,7 @@ class Task:
     def _handle_message(self, widget: Link, content: dict[str, Any], buffers: object) -> None:
         """Handle a message of the page: a greeting, a press, a wait."""
         if "hello" in content:
-            self.link.send(greeting())
+            greet(self.link)
         elif "train" in content:
             self.start()
         elif "stop" in content:

@@ -20,7 +20,7 @@ from IPython.display import display
 from cplab import results
 from cplab.errors import CplabError
 from cplab.estimates import Estimate, Lack, lacking_in
-from cplab.lab.jobs import Job, train, trains_here
+from cplab.lab.jobs import Job, train, will_train_here
 from cplab.lab.questions import Shown
 from cplab.output import bundle
 from cplab.results import Request, rows, store
@@ -226,14 +226,14 @@ def offer(lacking: Iterable[Lack]) -> Job | Shown | None:
     kinds = len({lack.spec for lack in missing})
     networks = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
     lines = [f"Above, {networks} not trained yet."]
-    if trains_here():
+    if will_train_here():
         time = usual_time([lack.spec for lack in with_seeds(missing)])
         takes = f"usually takes {time}" if time else "takes as long as the first epochs will show"
         lines.append(f"Training seeds {', '.join(map(str, SEEDS))} of each {takes}.")
     lines.append(advice(missing))
     text = " ".join(lines).strip()
     above = f"{reasons}<p>{html.escape(text)}</p>{folded_calls(missing)}"
-    if trains_here():
+    if will_train_here():
         return button(with_seeds(missing), above)
     return Shown(text, None, above)
 

@@ -24,7 +24,7 @@
 //   layers, width     hidden layers, and the units of each
 //   scale             of the weights at birth, times that of He et al. 2015
 //   rate              of learning
-//   every, look       epochs between two tests, and between two looks at the first units
+//   every             epochs between two tests
 //   block, mask, names   for these kinds of deficit:
 //
 //     mosaic    the mean of each square of `block` × `block` pixels
@@ -43,13 +43,17 @@
 //   {note}            how it trains, if not as usual; training goes on
 //   {failed}          why it has stopped
 //
-// A test is {seed, window, age, right, own}, and now and then {look, answers, network} as well:
+// A test is {seed, window, age, right, own, known, step, distances}, and at the end of a life {answers,
+// network} as well:
 //
 //   window     its place in the plan; -1 for the twin
 //   age        epochs that the network has been trained for
 //   right      percent of the test images that it gets right
 //   own        percent of its own training images, clear, that it gets right
-//   look       what its first units look for, see `lookAt`
+//   known      for each of these images 1 if it gets it right, or 0, (count,)
+//   step       the mean length of its steps in the last epoch; at birth there is none
+//   distances  how far it has come since its deficit ended, once it has. A twin has one for each
+//              window of the plan, since that began
 //   answers    where a life ends: its answer to each test image, (count,)
 //   network    where a life ends: its weights and biases
 //
@@ -65,7 +69,7 @@ function engine() {
   const WORKER_SLICE = 50; // milliseconds after which a worker reads its messages
   const FINAL_EPOCHS = 5; // whose mean is the final accuracy
   const FIRST_TEST = 2; // epochs after which the first lines can be drawn
-  const UNITS_SHOWN = 8; // of a first layer
+  const BATCH = 32; // images of a step, as in networks.c
 
   // Random numbers from 0 to 1, the same for the same seed (mulberry32). `copy` gives another
   // generator that goes on as this one does.
@@ -237,9 +241,24 @@ function engine() {
     return answers;
   }
 
-  // The percentage of answers that are right.
-  function percentRight(answers, labels) {
-    return (100 * answers.filter((answer, i) => answer === labels[i]).length) / answers.length;
+  // Whether each answer is right: 1 or 0.
+  function marksOf(answers, labels) {
+    return answers.map((answer, i) => answer === labels[i]);
+  }
+
+  // The percentage of marks that are 1.
+  function percentRight(marks) {
+    return (100 * marks.reduce((sum, mark) => sum + mark, 0)) / marks.length;
+  }
+
+  // The distance between two networks: the length of the difference of their weights and biases.
+  function distanceBetween(one, other) {
+    let squares = 0;
+    for (let i = 0; i < one.length; i++) {
+      const difference = one[i] - other[i];
+      squares += difference * difference;
+    }
+    return Math.sqrt(squares);
   }
 
   // The probabilities that a network gives the classes of an image, (PIXELS,).
@@ -251,42 +270,6 @@ function engine() {
     return parts.map((part) => part / sum);
   }
 
-  // The weights of the first layer's first units, one picture after the other, (units · PIXELS).
-  function unitWeights(network, {width}, units = width) {
-    const weights = new Float32Array(units * PIXELS);
-    for (let unit = 0; unit < units; unit++)
-      for (let pixel = 0; pixel < PIXELS; pixel++)
-        weights[unit * PIXELS + pixel] = network[pixel * width + unit];
-    return weights;
-  }
-
-  // The part of the squared change of weights, (units · PIXELS), that is not constant on squares of
-  // `side` pixels: what a mosaic of these squares removes.
-  function detailShare(change, side) {
-    let all = 0;
-    let constant = 0;
-    const sums = new Float64Array(PIXELS); // of the squares of a unit
-    for (let unit = 0; unit < change.length; unit += PIXELS) {
-      sums.fill(0);
-      for (let at = 0; at < PIXELS; at++) {
-        const value = change[unit + at];
-        const square = Math.floor(at / SIDE / side) * SIDE + Math.floor((at % SIDE) / side);
-        all += value * value;
-        sums[square] += value;
-      }
-      for (const sum of sums) constant += (sum * sum) / (side * side);
-    }
-    return all ? (all - constant) / all : 0;
-  }
-
-  // What first units look for: {units, detail}, of which units are the weights of a few; and detail is
-  // the part of what all have learned since birth that is finer than the squares of the plan's blur.
-  function lookAt({network, family: {plan, birth}}) {
-    const now = unitWeights(network, plan);
-    const change = now.map((weight, i) => weight - birth[i]);
-    return {units: now.slice(0, UNITS_SHOWN * PIXELS), detail: detailShare(change, plan.block)};
-  }
-
   // Lives -----------------------------------------------------------------------------------------
 
   // What the networks of a seed share:
@@ -296,12 +279,10 @@ function engine() {
   //   lessons               for each window a function of the epoch: {images, labels}, as changed
   //   newborn               {network, order}, with which all begin: `order` is a generator, for the
   //                         order of images
-  //   birth                 the first layer's weights then
   function makeFamily(digits, plan) {
-    const [choice, weights, order, noise] = [0, 1, 2, 3].map((k) => generator(4 * plan.seed + k));
+    const [weights, order, noise] = [1, 2, 3].map((k) => generator(4 * plan.seed + k));
     const {train, own} = digits;
-    const count = own?.count ?? train.labels.length;
-    const chosen = shuffled(count, choice).subarray(0, plan.digits);
+    const chosen = chosenDigits(digits, plan);
     const images = new Float32Array(chosen.length * PIXELS);
     chosen.forEach((i, place) => images.set(image(train.images, i), place * PIXELS));
     const labels = Uint8Array.from(chosen, (i) => train.labels[i]);
@@ -312,8 +293,13 @@ function engine() {
     });
     const sizes = sizesOf(plan);
     const network = newborn(sizes, plan.scale, weights);
-    const birth = unitWeights(network, plan);
-    return {plan, digits, sizes, clear, lessons, newborn: {network, order}, birth};
+    return {plan, digits, sizes, clear, lessons, newborn: {network, order}};
+  }
+
+  // The places of the digits from which networks of a seed learn, among all that there are.
+  function chosenDigits({train, own}, plan) {
+    const count = own?.count ?? train.labels.length;
+    return shuffled(count, generator(4 * plan.seed)).subarray(0, plan.digits);
   }
 
   // What a deficit makes of images and labels, in every epoch. It is not computed before it is needed:
@@ -346,13 +332,15 @@ function engine() {
 
   // A network of a family as it grows up under a window, or as the twin; it goes on from what another
   // one has become, {network, order, age}. It has {family, window, age, network, order}, the last age
-  // to which it grows, and functions of an age: whether it is tested then, looked at, or ends. A twin
-  // has no window: it begins and ends once for each window of the plan.
+  // to which it grows, and functions of an age: whether it is tested then, or ends. `starts` are the
+  // ages from which its distance is measured, and `before` the networks that it was then. A twin has
+  // no window: it begins and ends once for each window of the plan.
   function makeLife(family, window, {network, order, age = 0}) {
-    const {windows, recovery, every, look} = family.plan;
+    const {windows, recovery, every} = family.plan;
     const parts =
       window === TWIN ? windows.map(({onset}) => ({onset, length: 0})) : [windows[window]];
-    const ends = parts.map(({onset, length}) => onset + length + recovery);
+    const starts = parts.map(({onset, length}) => onset + length);
+    const ends = starts.map((start) => start + recovery);
     // ages at which what they see changes
     const turns = parts.flatMap(({onset, length}) => [onset, onset + length]);
     const isFinal = (age) => ends.some((end) => age <= end && age > end - FINAL_EPOCHS);
@@ -364,9 +352,10 @@ function engine() {
       age,
       network: network.slice(),
       order: order.copy(),
+      starts,
+      before: [],
       lastAge: Math.max(...ends),
       isEnd,
-      isLookedAt: (age) => age % look === 0 || isTurn(age) || isEnd(age),
       isTested: (age) => age === FIRST_TEST || age % every === 0 || isTurn(age) || isFinal(age),
     };
   }
@@ -396,19 +385,53 @@ function engine() {
     return isClear ? family.clear : family.lessons[window](age);
   }
 
-  function testOf(life, arithmetic) {
+  // Train a life for an epoch. Before a test it goes batch by batch, which changes no number. Returns:
+  // the mean length of its steps, which is known before a test alone.
+  function trainEpoch(life, {epoch}) {
+    const {network, family} = life;
+    const {sizes, plan} = family;
+    const {images, labels} = lessonOf(life);
+    const order = shuffled(labels.length, life.order);
+    life.age++;
+    if (!life.isTested(life.age)) {
+      epoch(network, sizes, images, labels, order, plan.rate);
+      return null;
+    }
+    const before = network.slice();
+    let length = 0;
+    let steps = 0;
+    for (let first = 0; first < order.length; first += BATCH) {
+      before.set(network);
+      epoch(network, sizes, images, labels, order.subarray(first, first + BATCH), plan.rate);
+      length += distanceBetween(before, network);
+      steps++;
+    }
+    return length / steps;
+  }
+
+  // How far a life is from where it was at each of its starts that it has reached.
+  function distancesOf({age, network, starts, before}) {
+    for (const [index, start] of starts.entries())
+      if (age === start) before[index] = network.slice();
+    return Array.from(before, (then) => then && distanceBetween(then, network));
+  }
+
+  function testOf(life, step, arithmetic) {
     const {family, window, age, network} = life;
     const {clear, digits, plan, sizes} = family;
     const answers = answersOf(network, sizes, digits.test.images, arithmetic);
     const ownAnswers = answersOf(network, sizes, clear.images, arithmetic);
+    const known = marksOf(ownAnswers, clear.labels);
     const test = {
       seed: plan.seed,
       window,
       age,
-      right: percentRight(answers, digits.test.labels),
-      own: percentRight(ownAnswers, clear.labels),
+      right: percentRight(marksOf(answers, digits.test.labels)),
+      own: percentRight(known),
+      known,
+      step,
+      distances: distancesOf(life),
     };
-    if (life.isLookedAt(age)) test.look = lookAt(life);
     if (life.isEnd(age)) Object.assign(test, {answers, network: network.slice()});
     return test;
   }
@@ -422,19 +445,15 @@ function engine() {
       growing.push(makeLife(family, TWIN, family.newborn));
     }
     for (const twin of [...growing]) {
-      yield testOf(twin, arithmetic);
+      yield testOf(twin, null, arithmetic);
       growing.push(...branches(twin));
     }
     while (growing.length) {
       const life = growing.reduce((a, b) => (epochOf(b) < epochOf(a) ? b : a));
-      const {images, labels} = lessonOf(life);
-      const {sizes, plan} = life.family;
-      const order = shuffled(labels.length, life.order);
-      arithmetic.epoch(life.network, sizes, images, labels, order, plan.rate);
-      life.age++;
+      const step = trainEpoch(life, arithmetic);
       growing.push(...branches(life));
       if (life.age === life.lastAge) growing = growing.filter((one) => one !== life);
-      yield life.isTested(life.age) ? testOf(life, arithmetic) : null;
+      yield life.isTested(life.age) ? testOf(life, step, arithmetic) : null;
     }
   }
 
@@ -492,8 +511,9 @@ function engine() {
   return {
     // for a screen
     ...{SIDE, PIXELS, loadArithmetic, image, spoil, generator, chances, stageAt, seenImage},
+    ...{chosenDigits},
     // for training, and its tests
-    ...{CLASSES, train, trainInSlices, makeGate, serve, unitWeights, detailShare},
+    ...{CLASSES, shuffled, train, trainInSlices, makeGate, serve},
   };
 }
 

@@ -32,6 +32,7 @@ const TEXT = {
   opensLater: "It will then open by itself.",
   nothingAsked: "Run the cells of the lab first, and then this one again.",
   downloaded: "It is in your downloads folder. If nothing came, copy it.",
+  checksForgotten: "run their cells again after a restart",
   copyYourself: "Copy the marked text yourself.",
   lostWithTab: "Answers stay in this tab of the browser, and are lost when you close it.",
 };
@@ -288,15 +289,15 @@ class Prediction extends Exercise {
 
 // Hand-ins ----------------------------------------------------------------------------------------
 
-// What was answered in a notebook, as one line of text, with a name if one is typed. Its content is
-// {cplab, lab, passed, asked}: the version of the line, the lab's number, the checks that were
-// passed, and what was asked, by data-key: {asked, answers, right} of a question, {asked, of,
-// measured, unit} of a prediction. `asked` is its text, `of` the names of what is guessed, and
-// `measured` for each of these a mean and half of its interval.
+// What was answered in a notebook, as one line of text. cplab/answers.py has the type of the line:
+// Python writes it, with all that was asked, by data-key. The page keeps what was answered, adds the
+// first answer of each, when it was, the tab, and a name if one is typed.
 class HandIn extends Improved {
   begin() {
     const list = this.querySelector("ul");
     this.content = JSON.parse(list.dataset.content);
+    this.tab = storage.read("tab") ?? Math.random().toString(36).slice(2);
+    storage.write("tab", this.tab);
     this.name = make("input", {type: "text", autocomplete: "off"});
     this.name.oninput = () => this.update();
     this.line = make("textarea", {readOnly: true, rows: 3, ariaLabel: "what is handed in"});
@@ -317,47 +318,35 @@ class HandIn extends Improved {
   }
 
   update() {
+    const {asked, passed} = this.content;
     const collected = this.collect();
     this.line.value = JSON.stringify(collected);
-    if (!Object.keys(this.content.asked).length) {
+    if (!Object.keys(asked).length) {
       this.status.textContent = TEXT.nothingAsked;
       return;
     }
+    const answered = Object.values(collected.asked);
+    const guesses = answered.flatMap(({of = []}) => of);
+    const answers = answered.filter((question) => question.answers);
     const count = ({length}, one, several) => `${length} ${length === 1 ? one : several}`;
     const counts = [
-      count(collected.answers, "answer", "answers"),
-      count(collected.guesses, "guess", "guesses"),
-      count(collected.passed, "check", "checks"),
+      count(answers, "answer", "answers"),
+      count(guesses, "guess", "guesses"),
+      count(passed, "check", "checks"),
     ];
-    this.status.textContent = `${counts.join(", ")} passed.`;
+    const advice = passed.length ? "" : ` (${TEXT.checksForgotten})`;
+    this.status.textContent = `${counts.join(", ")} passed${advice}.`;
   }
 
   // What is handed in: of each question what was answered first, before the answer was seen.
   collect() {
-    const {cplab, lab, asked, passed} = this.content;
-    const collected = {cplab, lab};
-    const name = this.name.value.trim();
-    if (name) collected.name = name;
-    const answers = [];
-    const guesses = [];
-    for (const [key, question] of Object.entries(asked)) {
+    const asked = {};
+    for (const [key, question] of Object.entries(this.content.asked)) {
       const {first} = storage.read(key) ?? {};
-      if (first === undefined) continue;
-      if (question.answers) answers.push(this.answerTo(question, first));
-      else guesses.push(...this.guessesOf(question, first));
+      if (first !== undefined) asked[key] = {...question, first};
     }
-    return {...collected, answers, guesses, passed};
-  }
-
-  answerTo({asked, answers, right}, first) {
-    return {asked, said: answers[first], right};
-  }
-
-  guessesOf({asked, of, measured, unit}, first) {
-    return of.map((name, place) => {
-      const [mean, half] = measured[place];
-      return {asked, of: name, said: first[place], measured: mean, half, unit};
-    });
+    const name = this.name.value.trim();
+    return {...this.content, asked, name, at: new Date().toISOString(), tab: this.tab};
   }
 
   async copy() {

@@ -12,8 +12,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
+from cplab import answers as handed
 from cplab import estimates, quantities
 from cplab.errors import CplabError, check_dict, quote, whole
 from cplab.estimates import Estimate, Lack, lacking_in
@@ -25,26 +26,12 @@ from cplab.output import Bundle, as_html, bundle
 SCRIPT = script("cplab-question", "questions")
 # What is said of something without results
 UNKNOWN = rf"{estimates.NOT_TRAINED}|not compared with|\b(nan|None)\b"
+LAB = re.compile(r"\d\d[a-z]?|[^\W\d].*")  # its number, or a name
 NOT_TRAINED = "Not all of these networks are trained yet."
 
 
-class Asked(TypedDict, total=False):
-    """A question or a prediction, as `hand_in` writes it.
-
-    asked: its text. Of a question, answers and the right one, None where nothing decides. Of a
-    prediction, of: what is guessed; measured: the mean of each, and half of its interval; unit.
-    """
-
-    asked: str
-    answers: list[str]
-    right: str | None
-    of: list[str]
-    measured: list[list[float | None]]
-    unit: str
-
-
 # What this notebook has asked, in order, by the digest that names an answer in the page
-ASKED: dict[str, Asked] = {}
+ASKED: dict[str, handed.Question | handed.Prediction] = {}
 
 
 def content_digest(content: object) -> str:
@@ -154,18 +141,17 @@ def question(
     decided = right is not None and not re.search(UNKNOWN, finding)
     if decided:
         place = find_answer("right", values, right)
-        solved = texts[place]
         attribute = f' data-right="{place}"'
-        verdict = [f"<p>It was: <b>{html.escape(solved)}</b></p>"]
+        verdict = [f"<p>It was: <b>{html.escape(texts[place])}</b></p>"]
         verdict += wrong_answers(values, feedback or {}, place)
     else:
-        solved = None
+        place = None
         attribute = ""
         verdict = ["<p></p>"]
     items = "".join(f"<li>{html.escape(name)}</li>" for name in texts)
     inner = f"<p><b>{html.escape(text)}</b></p>\n<ul{attribute}>{items}</ul>\n"
     inner += covered_part("Choose first, then unfold the answer", verdict, figure, finding, more)
-    ASKED[content_digest([text, texts])] = {"asked": text, "answers": texts, "right": solved}
+    ASKED[content_digest([text, texts])] = handed.Question(text, texts, place)
     page = element("question", [text, texts], inner)
     return Shown(text, figure, page, lacking_in(figure, more, of))
 
@@ -242,7 +228,7 @@ def Prediction(
     if shown:
         rows = numbers_in_words(shown, unit, digits)
         inner += f"<p>Known {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n"
-    numbers = [[short(points.mean), short(points.half)] for points in measured.values()]
+    numbers = [(short(points.mean), short(points.half)) for points in measured.values()]
     asked_rows = []
     for name, (mean, half) in zip(measured, numbers, strict=True):
         asked_rows.append({"name": name, "mean": mean, "half": half})
@@ -261,12 +247,7 @@ def Prediction(
         "Guess first, then unfold what was measured", verdict, figure, finding, more
     )
     content = [text, [*given], [*asked], unit]
-    ASKED[content_digest(content)] = {
-        "asked": text,
-        "of": [*measured],
-        "measured": numbers,
-        "unit": unit,
-    }
+    ASKED[content_digest(content)] = handed.Prediction(text, [*measured], numbers, unit)
     lacking = lacking_in(shown, measured, figure, more, of)
     return Shown(text, figure, element("prediction", content, inner), lacking)
 
@@ -303,20 +284,27 @@ def scale_for(numbers: Iterable[Estimate], low: float, high: float) -> tuple[flo
 def hand_in(lab: str) -> Shown:
     """Let a student hand in what was answered, as one line of text to copy or download.
 
-    The line holds the lab, the answers and guesses that were given first, and the checks that this
-    notebook has passed; no name, unless one is typed. `show.class_figure` draws a class's lines.
+    The line holds the lab, the answers and guesses that were given first, the checks that this
+    notebook has passed, and when; no name, unless one is typed. `show.class_figure` draws a class's
+    lines.
 
-    Arguments: lab, its number, such as 02b.
+    Arguments: lab, its number, such as 02b, or a name of your own.
+    Raises: CplabError for what is neither.
 
     >>> hand_in("02")
     Hand in lab 02
     """
+    if not isinstance(lab, str) or not LAB.fullmatch(lab):
+        raise CplabError(
+            f"lab {quote(lab)} is not allowed: give its number as a text of two digits, as in "
+            'lab.hand_in("02") or lab.hand_in("02b")'
+        )
     passed = sorted(key for key, right in VERDICTS.items() if right)
-    content = {"cplab": 1, "lab": lab, "asked": ASKED, "passed": passed}
+    line = handed.as_json(handed.Line(lab=lab, asked=ASKED, passed=passed))
     text = f"Hand in lab {lab}"
     note = f"To hand in what you answered, run this cell. {WHERE}"
     inner = f"<p><b>{html.escape(text)}</b></p><p class='cplab-note'>{note}</p>"
-    inner += f"<ul data-content='{html.escape(json.dumps(content))}'></ul>"
+    inner += f"<ul data-content='{html.escape(line)}'></ul>"
     return Shown(text, None, element("hand-in", ["hand-in", lab], inner))
 
 

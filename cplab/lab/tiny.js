@@ -12,8 +12,9 @@
 //   tiny_words.js    sentences
 //   tiny_bar.js      the line of life
 //   tiny_mask.js     the mask that covers a part of each digit
-//   tiny_figure.js   both figures
-//   tiny_pictures.js digits as networks see them, and what their first units look for
+//   tiny_figure.js   the figures
+//   tiny_inside.js   a look inside one network and its twin
+//   tiny_pictures.js digits as networks see them
 //   tiny_digit.js    a digit that is drawn by hand
 //   tiny.js          this file
 //
@@ -32,7 +33,6 @@ const PAINT = "Paint what they may not see.";
 const BARE = "Nothing is covered yet: paint at least one field.";
 const CLEAR_AND_SEEN = "Digits, and what the network sees of them";
 const NONE_WRONG = "There is no digit that only these networks get wrong";
-const UNITS_LATER = "Once they grow, this shows where their first units look for ink.";
 const NO_NETWORK = "No network has grown up here yet: press Train.";
 const NO_ENGINE =
   "Your browser cannot train here, for lack of WebAssembly: these networks came with the lab.";
@@ -43,6 +43,7 @@ const screens = new Map();
 class Nursery extends Improved {
   trained = new Map(); // the condition of each point, by `key`
   training = null;
+  seenEpoch = null; // at which a network is looked into, once somebody has chosen one
 
   async begin() {
     const text = this.querySelector("script").textContent;
@@ -84,7 +85,12 @@ class Nursery extends Improved {
     if (model.get("state").seen) return;
     model.set("state", {seen: true});
     model.save_changes();
-    setTimeout(() => this.scrollIntoView({block: "nearest"}), SETTLED);
+    setTimeout(() => this.comeIntoSight(), SETTLED);
+  }
+
+  // Scroll as little as shows all from the words to the figure; without room for that, the words.
+  comeIntoSight() {
+    for (const part of [this.large, this.head]) part.scrollIntoView({block: "nearest"});
   }
 
   addControls() {
@@ -117,8 +123,13 @@ class Nursery extends Improved {
     this.clear.onclick = () => this.clearEarlier();
     this.hold.onclick = () => (this.training.isHeld ? this.training.goOn() : this.training.hold());
     this.forward.onclick = () => this.training.step();
-    this.moment.oninput = this.chosen.onchange = () => this.drawUnits();
-    this.more.ontoggle = () => this.draw();
+    furnishMoment(this.moment, () => this.chosenPair().pair.spoilt.tests);
+    this.moment.oninput = () => {
+      this.seenEpoch = +this.moment.value;
+      this.drawInside();
+    };
+    this.chosen.onchange = () => this.drawInside();
+    this.more.ontoggle = this.inside.ontoggle = () => this.draw();
     say(this.note, content.note);
     say(this.enough, content.enough);
   }
@@ -127,11 +138,12 @@ class Nursery extends Improved {
   showShipped() {
     const {shipped} = this.content;
     this.windows = shipped.slice(0, this.windows.length).map(({window}) => window);
-    const lifeOf = (tests) => ({tests: tests.map(([age, right]) => ({age, right})), looks: []});
+    const lifeOf = (tests) => ({tests: tests.map(([age, right]) => ({age, right}))});
     for (const {window, harm, spoilt, control} of shipped) {
       const pair = {spoilt: lifeOf(spoilt), control: lifeOf(control)};
       this.trained.set(this.key(window), {window, harm, pairs: new Map([[0, pair]])});
     }
+    this.inside.hidden = true;
     say(this.status, NO_ENGINE);
   }
 
@@ -156,8 +168,8 @@ class Nursery extends Improved {
   }
 
   // The harm of a condition; one that came with the lab has its own.
-  harmAt({pairs, harm}) {
-    return harm ?? harmOf([...pairs.values()], this.content.t);
+  harmAt({window, pairs, harm}) {
+    return harm ?? harmOf([...pairs.values()], window, this.content.t);
   }
 
   // What is drawn of each window of the screen, see tiny_figure.js.
@@ -166,7 +178,7 @@ class Nursery extends Improved {
     return windows.map((window, index) => {
       const condition = this.conditionOf(window);
       const pairs = [...condition.pairs.values()];
-      const name = windows.length > 1 ? nameOf(windows, index, content.kinds, true) : "";
+      const name = windows.length > 1 ? nameOf(windows, index, content.kinds) : "";
       const grows = Boolean(training?.conditions.includes(condition));
       return {window, pairs, harm: this.harmAt(condition), name, grows};
     });
@@ -249,7 +261,7 @@ class Nursery extends Improved {
     for (let seed = content.seed; seeds.length < content.networks; seed++)
       if (!conditions.some(({pairs}) => pairs.has(seed))) seeds.push(seed);
     for (const condition of conditions) this.trained.set(this.key(condition.window), condition);
-    this.scrollIntoView({block: "nearest"});
+    this.comeIntoSight();
     say(this.status, "");
     const common = {...content.fixed, ...knobs};
     this.training = new Cohort(digits, common, conditions, seeds, (news) => this.hear(news));
@@ -333,17 +345,14 @@ class Nursery extends Improved {
     const description = `Test images right, by epoch. ${this.head.textContent}`;
     drawLives(this.large, last, views, earlier, description);
     this.drawPictures(views);
-    if (!this.more.open) return;
-    drawTrainingAccuracy(this.why, last, views);
-    this.drawUnits();
+    if (this.more.open) drawTrainingAccuracy(this.why, last, views);
+    if (this.inside.open) this.drawInside();
   }
 
   earlierWords(window, pairs) {
-    const {n, words} = harmOf(pairs, this.content.t);
-    const isSameKind = window.kind === this.windows[0].kind;
-    const label = isSameKind ? "" : `${this.content.kinds[window.kind].label} `;
+    const {n, words} = harmOf(pairs, window, this.content.t);
     const harm = n ? `: ${words}` : "";
-    return `${label}${timeOf(window)}${harm}`;
+    return `${nameOf([window, this.windows[0]], 0, this.content.kinds)}${harm}`;
   }
 
   drawControls(views) {
@@ -378,7 +387,7 @@ class Nursery extends Improved {
     if (windows.length > 1) return WHEN;
     const [{kind}] = windows;
     if (kind === content.windows[0].kind) return content.begin;
-    return `Does “${kinds[kind].label}” leave a mark? Press Train.`;
+    return `Does “${kinds[kind].label}” do harm? Press Train.`;
   }
 
   drawLanes() {
@@ -437,50 +446,52 @@ class Nursery extends Improved {
     say(this.about, about);
   }
 
-  // What first units look for: of the networks of a seed, and their twins, at an epoch.
-  drawUnits() {
-    const conditions = this.windows.map((window) => this.conditionOf(window));
-    const seeds = this.arithmetic ? [...conditions[0].pairs.keys()] : [];
-    this.looking.hidden = !seeds.length;
-    if (!seeds.length) {
-      say(this.found, UNITS_LATER);
+  // A look inside one network, see tiny_inside.js.
+  drawInside() {
+    const {last, moment} = this;
+    const shown = this.chosenPair();
+    this.looking.hidden = !shown;
+    if (!shown) {
+      say(this.said, NO_NETWORK);
       return;
     }
-    const seed = this.chosenSeed(seeds);
-    const epoch = this.chosenEpoch(conditions[0].pairs.get(seed).spoilt.looks);
-    const rows = [];
-    for (const [index, {window, pairs}] of conditions.entries()) {
-      const pair = pairs.get(seed);
-      if (!pair) continue;
-      const {onset, length} = window;
-      // A twin has no window: it is younger by the part of it that is over.
-      const twinAge = epoch <= onset ? epoch : Math.max(onset, epoch - length);
-      const name = `network ${seed} ${nameOf(this.windows, index, this.content.kinds)}`;
-      rows.push(unitsRow(this.tools, name, `w${index}`, pair.spoilt, epoch));
-      rows.push(unitsRow(this.tools, "its twin", "", pair.control, twinAge));
+    const {window, pair, seed} = shown;
+    const front = pair.spoilt.tests.at(-1).age;
+    const first = isComplete(pair) ? window.onset + window.length : front; // to be seen
+    const test = testAt(pair.spoilt, this.seenEpoch ?? first);
+    const epoch = test.age;
+    const twinTest = testAt(pair.control, ageOfTwin(epoch, window));
+    const words = insideInWords(epoch, window, test, twinTest);
+    say(this.said, words);
+    const end = window.onset + window.length + this.knobs.recovery;
+    Object.assign(moment, {max: end, value: epoch, ariaValueText: words});
+    moment.style.setProperty("--end", end / last);
+    const {train} = this.digits;
+    const places = this.tools.chosenDigits(this.digits, {...this.knobs, seed});
+    const labels = Array.from(places, (place) => train.labels[place]);
+    drawKnown(this.known, shown.index, test, twinTest, labels);
+    drawLength(this.steps, last, shown, "step", epoch);
+    drawLength(this.distance, last, shown, "distance", epoch);
+  }
+
+  // The network that is looked into, with its twin: {window, index, seed, pair}, of which index is the
+  // place of its window; nothing if none grows or has grown here.
+  chosenPair() {
+    const {chosen, content, windows} = this;
+    const offered = windows.flatMap((window, index) => {
+      const pairs = [...this.conditionOf(window).pairs];
+      return pairs.map(([seed, pair]) => ({window, index, seed, pair}));
+    });
+    const grown = offered.filter(({pair}) => pair.spoilt.tests.length);
+    const names = grown.map(
+      ({index, seed}) => `network ${seed}, ${nameOf(windows, index, content.kinds)}`,
+    );
+    const {value} = chosen;
+    if (`${names}` !== `${Array.from(chosen.options, ({text}) => text)}`) {
+      chosen.replaceChildren(...names.map((textContent) => make("option", {textContent})));
+      if (names.includes(value)) chosen.value = value;
     }
-    this.units.replaceChildren(...rows);
-    const {block} = this.knobs;
-    say(this.found, `Detail is what is finer than ${block} × ${block} pixels.`);
-  }
-
-  // The seed that is chosen among these.
-  chosenSeed(seeds) {
-    const offered = Array.from(this.chosen.options, ({value}) => value);
-    if (`${seeds}` !== `${offered}`)
-      this.chosen.replaceChildren(...seeds.map((textContent) => make("option", {textContent})));
-    return +this.chosen.value;
-  }
-
-  // The epoch of the slider among these looks. At its right end it follows what grows.
-  chosenEpoch(looks) {
-    const {moment} = this;
-    const isAtEnd = moment.value === moment.max;
-    moment.max = Math.max(0, looks.length - 1);
-    if (isAtEnd) moment.value = moment.max;
-    const epoch = looks[moment.value]?.age ?? 0;
-    say(this.age, `${epoch}`);
-    return epoch;
+    return grown[chosen.selectedIndex];
   }
 
   // A digit that is drawn by hand -----------------------------------------------------------------

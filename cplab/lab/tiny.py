@@ -20,7 +20,7 @@ from IPython.display import display, update_display
 from cplab import data, datasets, deficits
 from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.digits import drawn
-from cplab.errors import CplabError, quote, whole
+from cplab.errors import CplabError, quote, whole, why_missing
 from cplab.estimates import Estimate, estimate, student_factor
 from cplab.lab.explorer import Look, look
 from cplab.lab.link import WHERE, Link, Output, script
@@ -42,7 +42,7 @@ class Offer(NamedTuple):
     beginning: str
 
 
-PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "pictures", "digit")
+PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "inside", "pictures", "digit")
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(
@@ -68,10 +68,10 @@ OFFERS = {  # `spoil` in networks.js changes images under each
     "cover": Offer("cover", "With a part covered"),
 }
 LENGTH = 200  # epochs of the deficit, at first
-LATE = 80  # clear epochs before the deficit in a second window, at first
+LATE = 80  # the epoch at which the deficit in a second window begins, at first
 NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 MOST_CLASSES = 10  # that the screen can show
-BEGIN = "Does a childhood in a blur leave a mark? Drag the blur, and press Train."
+BEGIN = "Does a blur in childhood do harm? Drag the blur, and press Train."
 STILL = f"Small networks grow up here: run this cell. {WHERE}"
 EARLY = "No network has grown up on the screen yet: press Train, then run this cell again."
 
@@ -80,7 +80,7 @@ EARLY = "No network has grown up on the screen yet: press Train, then run this c
 
 
 class Window(TypedDict):
-    """When a deficit lasts: it begins after `onset` clear epochs, for `length` epochs."""
+    """When a deficit lasts: from epoch `onset` on, for `length` epochs."""
 
     kind: str
     onset: int
@@ -141,13 +141,11 @@ class OfferedKind(Look):
 class PlanOfAll(TypedDict):
     """What the plans of all networks have in common.
 
-    width: of a layer. every: epochs between tests. look: epochs between looks at the first units.
-    names: what wrong names the classes get.
+    width: of a layer. every: epochs between tests. names: what wrong names the classes get.
     """
 
     width: int
     every: int
-    look: int
     names: Sequence[int]
 
 
@@ -177,11 +175,10 @@ class NurseryContent(TypedDict):
 
     kinds, masks: what can be chosen. windows, knobs: at first. second: what a second window changes
     in the first. latest: the epoch by which every deficit has ended. networks, seed: how many one
-    press trains, and the first one's seed. t: Student's factor for half an interval, by degrees of
-    freedom from 1; the last is its limit. begin: the sentence before anything is trained. note:
-    below all. enough: what the second figure says of a covered half. shipped: for browsers that
-    cannot train. own: a student's own deficit. images: the name of a data set, if it is another
-    one.
+    press trains, and the first one's seed. t: see `student_factors`. begin: the sentence before
+    anything is trained. note: below all. enough: what the second figure says of a covered half.
+    shipped: for browsers that cannot train. own: a student's own deficit. images: the name of a
+    data set, if it is another one.
     """
 
     html: str
@@ -231,11 +228,11 @@ def content(networks: int = 10, seed: int = 0, compare: bool = False) -> Nursery
         "windows": windows,
         "second": {"onset": LATE},
         "knobs": {**KNOBS},
-        "fixed": {"width": TINY.width, "every": 5, "look": 25, "names": NAMES},
+        "fixed": {"width": TINY.width, "every": 5, "names": NAMES},
         "latest": LATEST,
         "networks": networks,
         "seed": seed,
-        "t": student_factor([*range(1, 100), np.inf]).tolist(),
+        "t": student_factors(),
         "begin": BEGIN,
         "note": "",
         "enough": right_half(),
@@ -256,6 +253,17 @@ def page(shown: NurseryContent | None = None, link: str = "") -> str:
     return f'<cplab-nursery data-link="{link}"><p>{STILL}</p>{data}</cplab-nursery>'
 
 
+def student_factors() -> list[float]:
+    """Student's factor for degrees of freedom whose inverse goes from 0 to 1 in equal steps.
+
+    >>> student_factors()[0], student_factors()[-1]
+    (1.96, 12.7062)
+    """
+    with np.errstate(divide="ignore"):  # for a freedom without limit
+        freedoms = 1 / np.linspace(0, 1, 201)
+    return student_factor(freedoms).round(4).tolist()
+
+
 # Results that came with the lab -------------------------------------------------------------------
 
 
@@ -270,7 +278,7 @@ def run_of(window: Window) -> Run:
 
 @cache
 def shipped_window(onset: int) -> ShippedWindow:
-    """Networks that came with the lab, blurred after so many clear epochs, and their twins."""
+    """Networks that came with the lab, blurred at this epoch, and their twins."""
     window: Window = {**WINDOW, "onset": onset}
     run = run_of(window)
     with shipped_only():
@@ -302,7 +310,9 @@ def right_half() -> str:
     with shipped_only():
         known = [100 * result.measured["own_images_right"][last] for result in each_result(run)]
         left = harm(run)
-    return f"Covering the right half has {estimate(known)} % as well, and leaves {left} points."
+    return (
+        f"Covering the right half has {estimate(known)} % as well, and does {left} points of harm."
+    )
 
 
 # Digits -------------------------------------------------------------------------------------------
@@ -406,7 +416,8 @@ def with_deficit(content: NurseryContent, given: str | Callable) -> None:
     if deficit.name in OFFERS:
         label = OFFERS[deficit.name].label
     elif find_spec("torch") is None:
-        content["note"] = f"“{label}” needs Python with torch; the other deficits train here."
+        why = why_missing("torch")
+        content["note"] = f"“{label}” needs torch; the other deficits train here. {why}."
         return
     else:
         words = f"Under “{label}”"
@@ -415,7 +426,7 @@ def with_deficit(content: NurseryContent, given: str | Callable) -> None:
         classes = data.classes(content.get("images", TINY.dataset))
         content["own"] = own_deficit(deficit, content["digits"], content["seed"], classes)
         content["note"] = own_note(deficit, content["own"])
-    content["begin"] = f"Does “{label}” leave a mark? Press Train."
+    content["begin"] = f"Does “{label}” do harm? Press Train."
     for window in content["windows"]:
         window["kind"] = deficit.name
 
@@ -553,30 +564,28 @@ class Grown:
 
     def __init__(self, told: PlainWindow | None = None) -> None:
         self.name = told["name"] if told else ""
+        self.onset = told["window"]["onset"] if told else 0
         self.pairs = told["seeds"] if told else []
 
     @property
     def harm(self) -> Estimate:
-        """How many points of accuracy the networks end behind their twins."""
-        differences = []
-        for pair in self.pairs:
-            differences.append(final_accuracy(pair["control"]) - final_accuracy(pair["spoilt"]))
-        return self.estimate(differences)
+        """How many points of accuracy the networks end behind their twins. As in `quantities.harm`,
+        twins that were one network until the window began are paired, and those from birth are
+        not."""
+        accuracies = self.accuracies
+        harm = accuracies["twins"] - accuracies["deprived"]
+        return estimate(harm.values) if self.onset > 0 else harm
 
     @property
     def accuracies(self) -> dict[str, Estimate]:
         """How many of the test digits the networks get right in the end, and their twins, in
-        percent."""
-        return {
-            "deprived": self.estimate([final_accuracy(pair["spoilt"]) for pair in self.pairs]),
-            "twins": self.estimate([final_accuracy(pair["control"]) for pair in self.pairs]),
-        }
-
-    def estimate(self, values: list[float]) -> Estimate:
-        """The estimate of a number for each pair. Without pairs it says what to do."""
-        if not values:
+        percent. Without networks it says what to do."""
+        if not self.pairs:
             print(EARLY)
-        return estimate(values)
+        return {
+            "deprived": estimate([final_accuracy(pair["spoilt"]) for pair in self.pairs]),
+            "twins": estimate([final_accuracy(pair["control"]) for pair in self.pairs]),
+        }
 
     def lines(self) -> dict[str, list[np.ndarray]]:
         """The accuracy by age of each network and each twin, (2, tests)."""
@@ -607,7 +616,7 @@ class Nursery:
     Arguments:
         networks: how many one press trains for each window.
         seed: of the first one, by default one without shipped results.
-        compare: whether a second window stands on the line of life, after 80 clear epochs.
+        compare: whether a second window stands on the line of life, at epoch 80.
         deficit: a function of your own, or a name.
         images: a name from `cplab.images_from`, or that of an installed data set.
         onset, length: of the deficit at first, in epochs.

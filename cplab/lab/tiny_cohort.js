@@ -5,41 +5,38 @@
 //   window      {kind, onset, length}: a deficit, and its epochs
 //   condition   {window, pairs}: what has grown up under a window; pairs is a Map from seed to pair
 //   pair        {spoilt, control}: the life of a network under the window, and that of its twin
-//   life        {tests, looks}, and once it has ended {answers, network} as well:
-//     tests       [{age, right, own}, …]: after so many epochs, the percent of the test images, and
-//                 of its own training images, that the network gets right
-//     looks       [{age, units, detail}, …]: what its first units look for, see `lookAt`
+//   life        {tests}, and once it has ended {answers, network} as well:
+//     tests       [{age, right, own, known, step, distance}, …]: what is known of the network after so
+//                 many epochs, see networks.js; distance: since the deficit ended, if it has
 //     answers     its answer to each test image
 //     network     its weights and biases
 
 const isOfTwin = (test) => test.window < 0;
 
-const newLife = () => ({tests: [], looks: []});
-const newPair = () => ({spoilt: newLife(), control: newLife()});
+const newPair = () => ({spoilt: {tests: []}, control: {tests: []}});
 
 // Whether both networks of a pair have grown up.
 const isComplete = ({spoilt, control}) => Boolean(spoilt.answers && control.answers);
 
-function addTest(life, {age, right, own, look}) {
-  life.tests.push({age, right, own});
-  if (look) life.looks.push({age, ...look});
+function addTest(life, {age, right, own, known, step}, distance) {
+  life.tests.push({age, right, own, known, step, distance});
 }
 
 function endLife(life, {answers, network}) {
   Object.assign(life, {answers, network});
 }
 
-// Add a test to the pair of a window. One of the twin belongs to both networks until the window
-// begins, since until then they are one.
-function addToPair({spoilt, control}, test, {onset}, recovery) {
+// Add a test to the pair of a window, whose place in the plan is `index`. One of the twin belongs to
+// both networks until the window begins, since until then they are one.
+function addToPair({spoilt, control}, test, {onset}, index, recovery) {
   if (!isOfTwin(test)) {
-    addTest(spoilt, test);
+    addTest(spoilt, test, test.distances[0]);
     if (test.answers) endLife(spoilt, test);
     return;
   }
   const end = onset + recovery; // a twin serves several windows, and ends for each at another age
   if (test.age <= onset) addTest(spoilt, test);
-  if (test.age <= end) addTest(control, test);
+  if (test.age <= end) addTest(control, test, test.distances[index]);
   if (test.age === end) endLife(control, test);
 }
 
@@ -81,7 +78,7 @@ class Cohort {
   file(test) {
     for (const [index, {window, pairs}] of this.conditions.entries())
       if (isOfTwin(test) || test.window === index)
-        addToPair(pairs.get(test.seed), test, window, this.recovery);
+        addToPair(pairs.get(test.seed), test, window, index, this.recovery);
   }
 
   isGrown() {

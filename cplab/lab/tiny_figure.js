@@ -1,9 +1,9 @@
-// The two figures of the first screen: curves over the epochs of a life, as SVG, on the scale of the
-// line of life above them. `drawLives` draws the large one, `drawTrainingAccuracy` the one in the
-// fold. tiny_cohort.js describes windows, pairs, lives and tests, tiny_numbers.js a harm; classes,
+// The figures of the first screen: curves over the epochs of a life, as SVG, on the scale of the line
+// of life above them. `drawLives` draws the large one, `drawTrainingAccuracy` the one in the fold;
+// tiny_inside.js has more. tiny_cohort.js describes windows, pairs, lives and tests, tiny_numbers.js a harm; classes,
 // such as "faint" or "w1" for the second window, have their looks from tiny.css.
 //
-// A point is [epoch, percent]. A view is what is drawn of a window of the screen: {window, pairs: a
+// A point is [epoch, value], of which the value is a percentage unless a figure says otherwise. A view is what is drawn of a window of the screen: {window, pairs: a
 // list of them, harm: {n, words, ...}, name, grows}, of which `name` sets it apart where there are
 // two, and `grows` says that more is to come.
 
@@ -13,19 +13,32 @@ const RIGHT = 52; // for half of a harm on its right
 const TOP = 8;
 const BELOW = 20; // for the numbers below
 const NUMBER_WIDTH = 56; // of an epoch below, with its distance to the next one
-const HARM_WIDTH = 96; // two harms nearer than this would lie on each other:
-const HARM_SHIFT = 36; // then the second one stands lower
+const FURTHEST = 64; // by which a label moves up or down so as to lie on no other
+const NUDGE = 4; // by which it tries
+const LEADING = 4; // between lines of words, in their boxes
+
+const PERCENT = {most: 100, step: 20}; // of a scale: the highest value, and from number to number
+
+// A scale for values up to the highest one, with two to five numbers above 0.
+function scaleFor(highest) {
+  const power = 10 ** Math.floor(Math.log10(highest || 1));
+  const step = [0.2, 0.5, 1, 2].find((part) => highest <= 5 * part * power) * power;
+  return {most: step * Math.max(1, Math.ceil(highest / step - 1e-6)), step};
+}
 
 class Plot {
   parts = []; // elements of SVG, the foremost last
+  labels = []; // the same in front of them, the most important first
 
-  // Arguments: element, which `finish` fills; last, the epoch at the right end.
-  constructor(element, last) {
+  // Arguments: element, which `finish` fills; last, the epoch at the right end; scale, of values.
+  constructor(element, last, scale = PERCENT) {
     const width = element.offsetWidth || 300;
     const height = element.offsetHeight || 190;
     this.element = element;
     this.last = last;
+    this.scale = scale;
     this.width = width;
+    this.height = height;
     this.axisWidth = width - LEFT - RIGHT;
     this.bottom = height - BELOW;
     this.drawAxes();
@@ -33,48 +46,51 @@ class Plot {
 
   drawAxes() {
     const {last, width} = this;
-    for (let percent = 0; percent <= 100; percent += 20) {
+    const {most, step} = this.scale;
+    const decimals = Math.max(0, -Math.floor(Math.log10(step)));
+    for (let number = 0; number <= Math.round(most / step); number++) {
+      const value = number * step;
       const ends = [
-        [0, percent],
-        [last, percent],
+        [0, value],
+        [last, value],
       ];
       this.path(ends, "grid");
-      this.text(ends[0], percent, "end", {right: -6, down: 4});
+      this.label(ends[0], value.toFixed(decimals), "end", {right: -6, down: 4});
     }
-    const step = [50, 100, 200, 500].find((epochs) => (epochs / last) * width > NUMBER_WIDTH);
-    for (let epoch = 0; epoch <= last; epoch += step)
-      this.text([epoch, 0], epoch || "epoch 0", "middle", {down: 16});
+    const apart = [50, 100, 200, 500].find((epochs) => (epochs / last) * width > NUMBER_WIDTH);
+    for (let epoch = 0; epoch <= last; epoch += apart)
+      this.label([epoch, 0], epoch || "epoch 0", "middle", {down: 16});
   }
 
   x(epoch) {
     return LEFT + (epoch / this.last) * this.axisWidth;
   }
 
-  y(percent) {
-    return this.bottom - (percent / 100) * (this.bottom - TOP);
+  y(value) {
+    return this.bottom - (value / this.scale.most) * (this.bottom - TOP);
   }
 
   // A line through points.
   path(points, className) {
     if (points.length < 2) return;
-    const corners = points.map(([epoch, percent]) => {
-      return `${this.x(epoch).toFixed(1)} ${this.y(percent).toFixed(1)}`;
+    const corners = points.map(([epoch, value]) => {
+      return `${this.x(epoch).toFixed(1)} ${this.y(value).toFixed(1)}`;
     });
     this.parts.push(`<path class="${className}" d="M${corners.join("L")}"/>`);
   }
 
-  // Words at a point, or so many pixels beside it.
-  text([epoch, percent], words, className, {right = 0, down = 0} = {}) {
-    this.textAt(this.x(epoch) + right, this.y(percent) + down, words, className);
+  // Words at a point, or so many pixels beside it, and others below them.
+  label([epoch, value], words, className, {right = 0, down = 0, below} = {}) {
+    const x = this.x(epoch) + right;
+    const y = this.y(value) + down;
+    let lines = `<text class="${className}" x="${x}" y="${y}">${words}</text>`;
+    if (below)
+      lines += `<text class="${below.className}" x="${x}" y="${y + 15}">${below.words}</text>`;
+    this.labels.push(`<g>${lines}</g>`);
   }
 
-  // Words at pixels of the figure.
-  textAt(x, y, words, className) {
-    this.parts.push(`<text class="${className}" x="${x}" y="${y}">${words}</text>`);
-  }
-
-  dot([epoch, percent], className) {
-    const centre = `cx="${this.x(epoch)}" cy="${this.y(percent)}"`;
+  dot([epoch, value], className) {
+    const centre = `cx="${this.x(epoch)}" cy="${this.y(value)}"`;
     this.parts.push(`<circle class="${className}" ${centre} r="4.5"/>`);
   }
 
@@ -87,17 +103,56 @@ class Plot {
 
   // Put all of it on the page. description: for those who do not see it.
   finish(description) {
-    const drawing = this.parts.join("");
+    const drawing = [...this.parts, ...this.labels].join("");
     this.element.ariaLabel = description;
     this.element.innerHTML = `<svg width="100%" height="100%" aria-hidden="true">${drawing}</svg>`;
+    this.moveLabelsApart();
+  }
+
+  // Move labels, the most important first, so that none lies on another one or beyond the figure's
+  // edges. One that finds no room near its place gives way.
+  moveLabelsApart() {
+    const labels = [...this.element.querySelectorAll("g")];
+    const boxes = labels.map((label) => label.getBBox());
+    const placed = [];
+    for (const [i, label] of labels.entries()) {
+      const {x, width} = boxes[i];
+      const right = within(0, x, this.width - width) - x;
+      const box = this.freeBox(boxes[i], right, placed);
+      if (!box) {
+        label.remove();
+        continue;
+      }
+      placed.push(box);
+      label.setAttribute("transform", `translate(${right} ${box.y - boxes[i].y})`);
+    }
+  }
+
+  // The place of a label that is nearest to its own and free, so many pixels to the right.
+  freeBox({x, y, width, height}, right, placed) {
+    for (let far = 0; far <= FURTHEST; far += NUDGE) {
+      for (const down of [far, -far]) {
+        const box = {x: x + right, y: y + down, width, height};
+        const fits = box.y > -TOP && box.y + height < this.height + TOP;
+        if (fits && !placed.some((other) => overlap(box, other))) return box;
+      }
+    }
+    return null;
   }
 }
 
+// Whether words in two boxes, {x, y, width, height}, lie on one another. A box has room around them.
+const overlap = (one, other) =>
+  one.x < other.x + other.width &&
+  other.x < one.x + one.width &&
+  one.y < other.y + other.height - LEADING &&
+  other.y < one.y + one.height - LEADING;
+
 // Lines -------------------------------------------------------------------------------------------
 
-// The points of a network. quantity: "right" or "own", of its tests.
+// The points of a network. quantity: "right", "own", "step" or "distance", of those tests that have it.
 function pointsOf({tests}, quantity) {
-  const known = tests.filter((test) => quantity in test); // those that came with the lab lack "own"
+  const known = tests.filter((test) => Number.isFinite(test[quantity]));
   return known.map((test) => [test.age, test[quantity]]);
 }
 
@@ -105,16 +160,16 @@ function pointsOf({tests}, quantity) {
 // begins, and are drawn from where it ends.
 function twinPoints(life, {onset, length}, quantity) {
   const later = pointsOf(life, quantity).filter(([age]) => age >= onset);
-  return later.map(([age, percent]) => [age + length, percent]);
+  return later.map(([age, value]) => [age + length, value]);
 }
 
 // The mean of several lines, at those epochs at which all of them have a point: networks that grew
 // up beside other windows were tested at other epochs as well.
 function meanLine(lines) {
-  const percents = lines.map((line) => new Map(line)); // by epoch
+  const byEpoch = lines.map((line) => new Map(line));
   const points = [];
-  for (const epoch of percents[0]?.keys() ?? []) {
-    const values = percents.map((line) => line.get(epoch));
+  for (const epoch of byEpoch[0]?.keys() ?? []) {
+    const values = byEpoch.map((line) => line.get(epoch));
     if (!values.includes(undefined)) points.push([epoch, mean(values)]);
   }
   return points;
@@ -158,29 +213,28 @@ function shadeWindow(plot, views) {
 // description, for those who do not see the figure.
 function drawLives(element, last, views, earlier, description) {
   const plot = new Plot(element, last);
-  for (const one of earlier) drawEarlier(plot, one);
+  const before = earlier.map((one) => drawEarlier(plot, one));
   shadeWindow(plot, views);
   const means = views.map((view, index) => drawNetworks(plot, view, index, "right"));
-  let harmAt = null; // where the other harm stands, in pixels
-  for (const [index, {spoilt, twin}] of means.entries()) {
-    const {window, harm, name, grows} = views[index];
-    if (!spoilt.length) continue;
-    nameTwins(plot, twin, window, index);
-    if (harm.n && !grows)
-      harmAt = drawHarm(plot, spoilt.at(-1), twin.at(-1), {...harm, name, index}, harmAt);
-    else plot.text(spoilt.at(-1), name || "deprived", `name w${index}`, {right: 8, down: 14});
+  const grown = [...means.entries()].filter(([, {spoilt}]) => spoilt.length);
+  for (const [index, {spoilt, twin}] of grown) {
+    const {harm, name, grows} = views[index];
+    if (harm.n && !grows) drawHarm(plot, spoilt.at(-1), twin.at(-1), {...harm, name, index});
+    else plot.label(spoilt.at(-1), name || "deprived", `name w${index}`, {right: 8, down: 14});
   }
-  const isEmpty = !earlier.length && means.every(({spoilt}) => !spoilt.length);
-  if (isEmpty) plot.text([last / 2, 50], "They will grow up here", "harm middle");
+  for (const [index, {twin}] of grown) nameTwins(plot, twin, views[index].window, index);
+  for (const [i, line] of before.entries())
+    if (line.length) plot.label(line.at(-1), earlier[i].words, "end faint", {down: 14});
+  if (!grown.length && !earlier.length)
+    plot.label([last / 2, 50], "They will grow up here", "harm middle");
   plot.finish(description);
 }
 
-// The mean of networks that were trained before, with their harm.
-function drawEarlier(plot, {pairs, words}) {
+// Draw the mean of networks that were trained before. Returns: its points.
+function drawEarlier(plot, {pairs}) {
   const line = meanLine(pairs.map(({spoilt}) => pointsOf(spoilt, "right")));
-  if (line.length < 2) return;
   plot.path(line, "pale");
-  plot.text(line.at(-1), words, "end faint", {down: 14});
+  return line;
 }
 
 // Say on the figure whose twins a line is of, and where they are born, or wait.
@@ -190,26 +244,21 @@ function nameTwins(plot, line, {onset, length}, index) {
   const [, percent] = start;
   if (onset) {
     plot.path([[onset, percent], start], "waits");
-    plot.text([onset + length / 2, percent], "their twins wait", "middle faint", {down: -6});
+    plot.label([onset + length / 2, percent], "their twins wait", "middle faint", {down: -6});
   } else {
-    plot.text(start, "their twins are born here", "faint", {right: 10, down: 4});
+    plot.label(start, "their twins are born here", "faint", {right: 10, down: 4});
   }
   plot.dot(start, `w${index}`);
-  if (line.length > 2) plot.text(line.at(-1), "twins", "end faint", {right: -2, down: -8});
+  if (line.length > 2) plot.label(line.at(-1), "twins", "end faint", {right: -2, down: -8});
 }
 
 // Draw the harm between the last points of both means as a bracket, and below it how much it is, and
-// whose: lower if it would lie on the other harm. Arguments: words, name, index, of the harm and its
-// window; other, what this returned for the other one. Returns: where the words are, in pixels.
-function drawHarm(plot, spoilt, twin, {words, name, index}, other) {
+// whose. Arguments: words, name, index, of the harm and its window.
+function drawHarm(plot, spoilt, twin, {words, name, index}) {
   plot.path([twin, spoilt], "bracket");
-  const x = plot.x(spoilt[0]);
-  let y = plot.y(Math.min(spoilt[1], twin[1])) + 20;
-  const isClose = other && Math.abs(x - other.x) < HARM_WIDTH;
-  if (isClose) y = Math.max(y, other.y + HARM_SHIFT);
-  plot.textAt(x, y, words, "harm middle");
-  if (name) plot.textAt(x, y + 15, name, `name middle w${index}`);
-  return {x, y};
+  const lower = spoilt[1] < twin[1] ? spoilt : twin;
+  const below = name ? {words: name, className: `name middle w${index}`} : undefined;
+  plot.label(lower, words, "harm middle", {down: 20, below});
 }
 
 // The figure in the fold --------------------------------------------------------------------------
@@ -225,7 +274,7 @@ function drawTrainingAccuracy(element, last, views) {
     const atEnd = spoilt.find(([epoch]) => epoch === onset + length); // of the window
     if (!atEnd) continue;
     const percent = `${Math.round(atEnd[1])} %`;
-    plot.text(atEnd, percent, "harm end", {right: -4, down: 22});
+    plot.label(atEnd, percent, "harm end", {right: -4, down: 22});
     ends.push(`${percent} at epoch ${onset + length}`);
   }
   plot.finish(`Own training digits right when clear, by epoch. ${ends.join(", ")}`);

@@ -1,7 +1,8 @@
 // What the first screen computes from pairs of networks, which tiny_cohort.js describes: their harm,
 // and the images that only deprived ones get wrong. `oneDecimal` is in screen.js.
 
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+const sum = (values) => values.reduce((a, b) => a + b, 0);
+const mean = (values) => sum(values) / values.length;
 
 // The mean of the last five epochs, in percent of test images right.
 function finalAccuracy({tests}) {
@@ -11,26 +12,40 @@ function finalAccuracy({tests}) {
 }
 
 // The harm of those pairs that are complete, in points: {n, middle, half, words}, of which n counts
-// pairs, middle is their mean, and half the half of its interval by Student's t. Without a pair only
-// n is a number. factors: for half an interval, by degrees of freedom from 1; the last is their limit.
-function harmOf(pairs, factors) {
+// pairs, middle is their mean, and half the half of its interval. Without a pair only n is a number.
+// Twins that were one network until the window began are paired. From birth they share no training:
+// then the interval has both spreads (Welch). harm() in quantities.py does the same.
+// factors: see `studentFactor`.
+function harmOf(pairs, {onset}, factors) {
   const complete = pairs.filter(isComplete);
-  const values = complete.map((pair) => finalAccuracy(pair.control) - finalAccuracy(pair.spoilt));
-  const n = values.length;
-  const middle = mean(values);
-  const squares = values.map((value) => (value - middle) ** 2);
-  const deviation = Math.sqrt(squares.reduce((a, b) => a + b, 0) / (n - 1));
-  const half = (studentFactor(factors, n - 1) * deviation) / Math.sqrt(n);
+  const control = complete.map((pair) => finalAccuracy(pair.control));
+  const spoilt = complete.map((pair) => finalAccuracy(pair.spoilt));
+  const differences = control.map((value, i) => value - spoilt[i]);
+  const n = differences.length;
+  const middle = mean(differences);
+  const samples = onset > 0 ? [differences] : [control, spoilt];
+  const squares = samples.map((values) => varianceOfMean(values));
+  const total = sum(squares);
+  const freedom = ((n - 1) * total ** 2) / sum(squares.map((square) => square ** 2));
+  const half = total ? studentFactor(factors, freedom) * Math.sqrt(total) : 0;
   const words = n > 1 ? `${oneDecimal(middle)} ± ${oneDecimal(half)}` : oneDecimal(middle);
   return {n, middle, half, words};
 }
 
-// Beyond the table Student's factor nears its limit as 1 / freedom.
+// The square of the standard error of a mean.
+function varianceOfMean(values) {
+  const n = values.length;
+  const middle = mean(values);
+  return sum(values.map((value) => (value - middle) ** 2)) / (n - 1) / n;
+}
+
+// The number of standard errors in half an interval. factors: this number for degrees of freedom
+// whose inverse is 0, 1 / steps, 2 / steps, …, 1; between them it is nearly a line.
 function studentFactor(factors, freedom) {
-  const most = factors.length - 1;
-  if (freedom <= most) return factors[freedom - 1];
-  const limit = factors[most];
-  return limit + ((factors[most - 1] - limit) * most) / freedom;
+  const steps = factors.length - 1;
+  const place = steps / freedom;
+  const below = Math.min(Math.floor(place), steps - 1);
+  return factors[below] + (place - below) * (factors[below + 1] - factors[below]);
 }
 
 // The wrong answers to a test image, by the networks of an arm, `spoilt` or `control`.

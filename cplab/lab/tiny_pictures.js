@@ -1,6 +1,5 @@
-// Pictures of the first screen: digits as networks see them, and what their first units look for.
-// `screen` is the Nursery of tiny.js, of which they use the digits, the knobs, the content and the
-// tools of `engine` in networks.js. Images there are one array, (count · PIXELS), normalised.
+// Pictures of the first screen: digits as networks see them. `screen` is the Nursery of tiny.js, of
+// which they use the digits, the knobs, the content and the tools of `engine` in networks.js. Images there are one array, (count · PIXELS), normalised.
 
 // What networks see of test images under a window, one array. Arguments: indices, of the images;
 // epochs, one for each, since a student's own deficit may change.
@@ -68,31 +67,4 @@ function digitFigures(screen, window, indices, epochs, words) {
     const pictures = [clear, ...seen].map((one) => paintImages(screen, one));
     return make("figure", {}, ...pictures, make("figcaption", {textContent: words[place]}));
   });
-}
-
-// What the first units of a network look for at an age, in a row with its name.
-function unitsRow(tools, textContent, className, {looks}, age) {
-  const look = looks.findLast((one) => one.age <= age);
-  const name = make("b", {textContent, className});
-  if (!look) return make("div", {}, name, "not born yet");
-  const share = `${Math.round(100 * look.detail)} % of what it has learned is detail`;
-  return make("div", {}, name, ...unitPictures(tools, look.units), share);
-}
-
-// Weights of units, (units · PIXELS), as pictures: light where a unit looks for ink, dark where it
-// looks for none.
-function unitPictures({SIDE, PIXELS}, weights) {
-  const most = weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 1e-9);
-  const pictures = [];
-  for (let first = 0; first < weights.length; first += PIXELS) {
-    const canvas = make("canvas", {width: SIDE, height: SIDE, className: "weights"});
-    const pen = canvas.getContext("2d");
-    for (let at = 0; at < PIXELS; at++) {
-      const grey = Math.round(128 + (127 * weights[first + at]) / most);
-      pen.fillStyle = `rgb(${grey} ${grey} ${grey})`;
-      pen.fillRect(at % SIDE, Math.floor(at / SIDE), 1, 1);
-    }
-    pictures.push(canvas);
-  }
-  return pictures;
 }

@@ -2,22 +2,29 @@
 // a kind of deficit, and the words with which a sentence about it begins.
 
 const GROWING = "They grow up …";
-const WHEN = "The same deficit, early and late: which leaves a mark? Press Train.";
+const WHEN = "The same deficit, early and late: which does more harm? Press Train.";
 const ONE_NETWORK = "One network has no interval and gives no verdict: train more";
 
 const LEVEL = 1; // points to each side of a mean, as in cplab.estimates
 
-const timeOf = ({onset}) => (onset ? `after ${onset}` : "from birth");
+const timeOf = ({onset}) => (onset ? `at epoch ${onset}` : "from birth");
 
-// What sets a window apart from the other one, if there are two. index: which one it is, 0 or 1;
-// isShort: for a figure, which has less room.
-function nameOf(windows, index, kinds, isShort = false) {
+const countOf = (count) => (count === 1 ? "1 epoch" : `${count} epochs`);
+
+// Whether there are two windows, of unlike length.
+const areUnlike = ([first, second]) => Boolean(second) && first.length !== second.length;
+
+// What sets a window apart from the other one, if there are two. index: which one it is, 0 or 1.
+function nameOf(windows, index, kinds) {
   const window = windows[index];
   const other = windows[1 - index];
-  const isSameKind = other?.kind === window.kind;
-  if (isSameKind && other.onset === window.onset) return `for ${window.length} epochs`;
-  const time = window.onset && !isShort ? `${timeOf(window)} clear epochs` : timeOf(window);
-  return other && !isSameKind ? `${kinds[window.kind].label} ${time}` : time;
+  const {onset, length, kind} = window;
+  if (other?.kind === kind && other.onset === onset) return `for ${countOf(length)}`;
+  const parts = [timeOf(window)];
+  if (areUnlike(windows))
+    parts[0] = `${countOf(length)} from ${onset ? `epoch ${onset}` : "birth"}`;
+  if (other && other.kind !== kind) parts.unshift(kinds[kind].label);
+  return parts.join(" ");
 }
 
 // What the networks of a window went through, and when.
@@ -26,19 +33,20 @@ function stateOf(window, kinds) {
   return `${words[0].toLowerCase()}${words.slice(1)} ${timeOf(window)}`;
 }
 
-// How many points are left, once all networks have grown up. harms: of each window, see `harmOf`.
+// How much harm there is, once all networks have grown up. harms: of each window, see `harmOf`.
 function verdict(windows, harms, kinds) {
   if (harms.some(({n}) => n === 1)) return ONE_NETWORK;
   if (windows.length === 1) return verdictOfOne(windows[0], harms[0], kinds);
   const [first, second] = windows.map((_, index) => nameOf(windows, index, kinds));
   const start = first[0].toUpperCase() + first.slice(1);
-  return `${start} ${harms[0].words} points are left, ${second} ${harms[1].words}`;
+  const end = areUnlike(windows) ? " (not the same length)" : "";
+  return `${start}: ${harms[0].words} points of harm; ${second}: ${harms[1].words}${end}`;
 }
 
 function verdictOfOne({kind, onset, length}, {n, middle, half, words}, kinds) {
   const time = onset
     ? `from epoch ${onset} to ${onset + length}`
-    : `for their first ${length} epochs`;
+    : `for their first ${countOf(length)}`;
   const childhood = `${kinds[kind].words} ${time}`;
   const holdsZero = Math.abs(middle) <= half; // the interval
   if (holdsZero && half > LEVEL)

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cplab import lab, show
-from cplab.estimates import Estimate, estimate
+from cplab.estimates import Estimate
 from cplab.lab.jobs import Job, trains_here
+from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.output import as_html
 from cplab.previews import few_images, preview
 from cplab.quantities import harm, measured
@@ -53,7 +54,7 @@ def own_twenty(run: Run) -> Estimate:
     >>> own_twenty(childhood(length=3, recovery=2))
     not trained yet
     """
-    return estimate(harm(run, seeds=SEEDS).values)  # a number for each network and its twin
+    return harm(run, seeds=SEEDS)
 
 
 def own_images_right(run: Run) -> Estimate:
@@ -65,6 +66,20 @@ def own_images_right(run: Run) -> Estimate:
     """
     last = run.end - 1  # the last epoch of the deficit, counted from 0
     return 100 * measured(run, "own_images_right", epoch=last)
+
+
+def new_digits_right(run: Run) -> dict[str, Estimate]:
+    """The percentage of new digits that a network names correctly when its deficit ends: of clear
+    ones, and of the same in squares of 3 × 3 pixels.
+
+    >>> new_digits_right(childhood())
+    {'clear': 56.6 ± 0.9 (20 seeds), 'blurred': 56.7 ± 0.9 (20 seeds)}
+    """
+    last = run.end - 1  # the last epoch of the deficit, counted from 0
+    shown = {"clear": "clear", "blurred": "3"}
+    return {
+        words: 100 * measured(run, "mosaics", name, epoch=last) for words, name in shown.items()
+    }
 
 
 def kinds(run: Run) -> dict[str, Run]:
@@ -146,7 +161,7 @@ def read_aloud(runs: Iterable[Run]) -> str:
     listed = [f"{age}: <b>{points}</b>" for age, points in harms.items() if points.seeds]
     if not listed:
         return ""
-    return f"<p>Your harm, by clear epochs before the deficit: {', '.join(listed)}.</p>"
+    return f"<p>Your harm, by age in epochs: {', '.join(listed)}.</p>"
 
 
 def grow(runs: Iterable[Run]) -> Job | lab.Nursery | None:

@@ -7,11 +7,14 @@ other images from epoch 200 on. Its controls get the same treatment, at the same
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cplab import show
 from cplab.estimates import Estimate
 from cplab.labs import lab00
 from cplab.previews import drawn_pictures, preview
-from cplab.quantities import accuracy, advantage, behind, control_of
+from cplab.quantities import accuracy, advantage, behind, control_of, quantity, result
+from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show import Figure
 
@@ -65,6 +68,69 @@ def accuracies(run: Run) -> dict[str, Estimate]:
     for words, name in CONTROLS.items():
         percent[words] = accuracy(control_of(run, name))
     return percent
+
+
+# How far they travel ------------------------------------------------------------------------------
+
+
+@quantity
+def accuracy_after(run: Run, epochs: int) -> float:
+    """The accuracy, in percent, some epochs after the deficit's end, the mean over the last five.
+
+    >>> run = treated(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60), "")
+    >>> accuracy_after(run, 60)
+    61.7 ± 0.4 (24 seeds)
+    """
+    return 100 * result(run).mean_accuracy(run.end + epochs, epochs)
+
+
+def behind_after(run: Run, control: str, epochs: int) -> Estimate:
+    """Points that a run is behind one of its controls some epochs after the deficit's end."""
+    return accuracy_after(control_of(run, control), epochs) - accuracy_after(run, epochs)
+
+
+@quantity
+def path_after(run: Run, epochs: int, unit: str = "path") -> float:
+    """How far a network has travelled some epochs after the deficit's end.
+
+    Arguments: unit, path (relative to the layers' weights) or path_plain, see `Result.curve`.
+    """
+    return float(travelled(run, unit)[epochs - 1])
+
+
+@quantity
+def accuracy_at(run: Run, path: float, unit: str = "path") -> float:
+    """The accuracy, in percent, once a network has travelled so far since the deficit's end; NaN if
+    it never does.
+
+    Arguments: unit, see `path_after`.
+    """
+    paths = travelled(run, unit)
+    accuracies = smooth(100 * result(run).series("test_accuracy")[run.end :])
+    return float(np.interp(path, paths, accuracies, left=np.nan, right=np.nan))
+
+
+def behind_at(run: Run, control: str, path: float, unit: str = "path") -> Estimate:
+    """Points that a run is behind one of its controls once each has travelled so far since the
+    deficit's end. Arguments: unit, see `path_after`."""
+    return accuracy_at(control_of(run, control), path, unit) - accuracy_at(run, path, unit)
+
+
+def travelled(run: Run, unit: str) -> np.ndarray:
+    """How far a network has travelled after each epoch since the deficit's end, (epochs,)."""
+    return np.cumsum(result(run).series(unit)[run.end :])
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """The mean of each number of a row and the four before it, as far as there are any.
+
+    >>> smooth(np.array([1.0, 3.0, 5.0])).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    totals = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
+    begins = np.maximum(0, ends - LAST)
+    return (totals[ends] - totals[begins]) / (ends - begins)
 
 
 def beside_handwritten(treatments: Iterable[str]) -> "pd.DataFrame":

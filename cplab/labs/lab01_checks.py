@@ -42,7 +42,7 @@ def fitted_tau(points: pd.DataFrame, start: list[float]) -> float:
     return fitted[0]
 
 
-@exercise("01-2", "lean of the images as stripes", tolerance=0.02)
+@exercise("01-2", "lean of the images as stripes", tolerance=0.02, images="cifar10")
 def lean_of_stripes() -> Answer:
     """How far images lean to the vertical when only stripes are left of them."""
     stripes = lab01.images_lean(COURSE, "stripes")

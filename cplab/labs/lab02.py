@@ -228,8 +228,8 @@ def misread(run: Run) -> Figure | str:
     if not (len(accuracies.clear) and len(accuracies.deprived)):
         return ""
     if not datasets.is_here(run.dataset):
-        remedy = f"<code>cplab data fetch {run.dataset}</code>"  # nor are they in a page
-        return f"<p>To see photographs that they get wrong: {remedy}, in a notebook.</p>"
+        remedy = f"<code>{datasets.to_fetch(run.dataset)}</code>"  # nor are they in a page
+        return f"<p>To see photographs that they get wrong, in a notebook: {remedy}</p>"
     arrays, _ = datasets.load_arrays(run.dataset)
     photographs = arrays.test_x
     loss = accuracies.clear.mean(0) - accuracies.deprived.mean(0)  # by the deficit, (images,)

@@ -35,7 +35,7 @@ def changes() -> Answer:
     return Answer(right, mistakes)
 
 
-@exercise("04b-2", "the mean correlation within a seed", tolerance=0.02)
+@exercise("04b-2", "the mean correlation within a seed", tolerance=0.006)
 def within_a_seed() -> Answer:
     """How trace and sensitivity go together within each seed."""
     costs = []

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from cplab import lab
 from cplab.estimates import NORMAL_FACTOR, Estimate, seeds_needed
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab05, lab05_growth
@@ -29,12 +28,12 @@ def peak_density() -> Answer:
     return Answer(right, mistakes)
 
 
-@exercise("05-3", "percent of the synapses on blank pixels", tolerance=3)
+@exercise("05-3", "percent of the synapses on blank pixels", tolerance=3, images="mnist")
 def on_blank_pixels() -> Answer:
     """The share of pixels that no image inks; chance leaves the same share of synapses on them."""
     from cplab.labs import lab05_nets
 
-    images = lab05_nets.flat_images(lab.images_at_hand("mnist"))["train"]
+    images = lab05_nets.flat_images("mnist")["train"]
     right = lab05.blank_share(images.x[:10_000] / 255)
     border = 100 - 100 * (20 / 28) ** 2
     mistakes = {

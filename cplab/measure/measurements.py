@@ -105,17 +105,20 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     """Make a function a measurement, for `measure=` of run and sweep: a decorator, with or without
     options (images, when, label: see `Measurement`).
 
-    The function takes copies of a network in eval mode and of a data.Images. It returns numbers,
-    texts, lists and dicts. A result is asked for them by the function: `result.final(weights)`.
+    The function takes copies of a network in eval mode and of a data.Images, whose pixels are bytes
+    (N, H, W, C): the network takes images.normal(images.test_x). It returns numbers, texts, lists
+    and dicts. A result is asked for them by the function: `result.final(weights)`.
 
     Its key is made of its code, and of the own functions and values that it reads. If anything else
     has changed, such as a file that it reads, version=2 gives another key.
 
-    >>> @measurement(when="end")
-    ... def weights(net, images):
-    ...     return sum(weight.numel() for weight in net.parameters())
-    >>> list(parse_measures(weights).values())
-    ['end']
+    >>> import cplab
+    >>> @cplab.measurement(when="end")
+    ... def certainty(net, images):
+    ...     logits = net(images.normal(images.test_x))
+    ...     return logits.softmax(1).amax(1).mean().item()
+    >>> cplab.run(recovery=1, profile="ci", measure=certainty).final(certainty) > 0.1
+    True
     """
     return entry_decorator(Measurement, function, options)
 

@@ -198,6 +198,12 @@ def has_weights(module: nn.Module) -> bool:
     return len([*module.parameters(recurse=False)]) > 0
 
 
+def layer_weights(net: nn.Module) -> list[torch.Tensor]:
+    """The weights of a network's layers, without biases and batch norm's scales, as views, which
+    change with the network."""
+    return [weight.detach() for weight in net.parameters() if weight.ndim > 1]
+
+
 def is_halving(layer: nn.Module) -> bool:
     """Whether a layer is a convolution with a stride, which makes images smaller."""
     return isinstance(layer, nn.Conv2d) and max(layer.stride) > 1

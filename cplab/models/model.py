@@ -85,12 +85,13 @@ def model(function: Callable | None = None, **options: Any) -> Any:
     Its key is made of its code, and of the own functions and values that it reads. If anything else
     has changed, such as a file that it reads, version=2 gives another key.
 
-    >>> @model(label="one layer", width=1)
+    >>> import cplab
+    >>> @cplab.model(label="one layer", width=1)
     ... def linear(width, channels, size, classes):
     ...     from torch import nn
     ...     return nn.Sequential(nn.Flatten(), nn.Linear(channels * size * size, classes))
-    >>> build(model_name(linear), size=8)[1].in_features
-    192
+    >>> cplab.Run(model=linear, profile="ci").model.partition("@")[0]
+    'linear'
     """
     return entry_decorator(Model, function, options)
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from cplab.errors import CplabError, one_of
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import When
-from cplab.runs import Run
+from cplab.runs import DISTANCES, Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import full_name
@@ -82,7 +82,14 @@ class Result:
     @property
     def curve(self) -> list[dict]:
         """A row for each epoch: epoch, phase (clear, deficit, recovery), lr, train_loss,
-        test_accuracy, seconds."""
+        test_accuracy, seconds.
+
+        If the version that trained it added them up, also how far the layers' weights
+        have travelled: path, the sum over the epoch's steps of ‖step‖ / ‖weights‖, the median of
+        layers; path_plain, the sum of ‖step‖ over all layers together; from_birth and from_deficit,
+        how far they are from where they were at birth and when the latest deficit ended, relative
+        to their norm there, the median of layers.
+        """
         return self.values["curve"]
 
     @property
@@ -125,8 +132,8 @@ class Result:
         (15,)
         """
         name = full_name(Measurement, name)
-        if name in self.curve[0]:
-            return np.array([row[name] for row in self.curve])
+        if name in self.curve[0] or name in DISTANCES:
+            return np.array([row.get(name, math.nan) for row in self.curve])
         column = np.full(len(self.curve), math.nan)
         sources = set()  # measurements that have a number of this name
         allowed = {*self.curve[0], *self.measured, *MEASUREMENTS}
@@ -196,16 +203,18 @@ def join(new: Result, old: Result | None) -> Result:
 
 
 def outcome(result: Result) -> object:
-    """A result's values without times, by which two trainings are compared."""
-    return without_times(result.values)
+    """A result's values by which two trainings are compared: without times, and without distances,
+    which not all results have."""
+    return without_times(result.values, DISTANCES if isinstance(result.spec, Run) else ())
 
 
-def without_times(value: Any) -> Any:
-    """Plain data without all entries called `seconds`."""
+def without_times(value: Any, others: Sequence[str] = ()) -> Any:
+    """Plain data without all entries called `seconds`, or by one of some other names."""
     if isinstance(value, dict):
-        return {key: without_times(part) for key, part in value.items() if key != "seconds"}
+        kept = {name: part for name, part in value.items() if name not in ("seconds", *others)}
+        return {name: without_times(part, others) for name, part in kept.items()}
     if isinstance(value, list):
-        return [without_times(part) for part in value]
+        return [without_times(part, others) for part in value]
     return value
 
 

@@ -10,11 +10,12 @@ from functools import cache
 from typing import Any
 
 from cplab.results.result import HOW, Result, by_epoch, from_plain
-from cplab.runs import MEASURED, SEVERAL, Run
+from cplab.runs import DISTANCES, MEASURED, SEVERAL, Run
 from cplab.specs import Spec
 
 RUN_COLUMNS = tuple(field.name for field in fields(Run))
-CURVE = tuple(f"curve.{name}" for name in MEASURED)
+# The columns of a curve, by their names in its rows
+CURVE = {name: f"curve.{name}" for name in (*MEASURED, *DISTANCES)}
 COLUMNS = (
     "key",
     "kind",
@@ -25,7 +26,7 @@ COLUMNS = (
     "accuracy",
     "seconds",
     *HOW,
-    *CURVE,
+    *CURVE.values(),
     "values",
     "measured",
     "own",
@@ -60,8 +61,9 @@ def flatten(result: Result) -> dict[str, Any]:
         row |= run_columns(spec)
         row["epochs"] = spec.epochs
         row["accuracy"] = result.accuracy
-        for name in MEASURED:
-            row[f"curve.{name}"] = [epoch[name] for epoch in result.curve]
+        for name, column in CURVE.items():
+            numbers = [epoch.get(name) for epoch in result.curve]
+            row[column] = numbers if any(number is not None for number in numbers) else None
     else:
         row["epochs"] = 1
         row["spec"] = json.dumps(result.plain()["spec"])
@@ -83,7 +85,8 @@ def unflatten(row: Mapping[str, Any], spec: Spec | None = None) -> Result:
     if spec is None:
         spec = spec_of(row)
     if isinstance(spec, Run):
-        values = spec.values(row[name] for name in CURVE)
+        columns = {name: row[column] for name, column in CURVE.items() if row[column] is not None}
+        values = spec.values(columns)
     else:
         values = json.loads(row["values"])
     return Result(

@@ -4,7 +4,7 @@ A run has three phases: clear epochs, the deficit, and recovery. `Run.timeline` 
 steps and events, which training follows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from functools import cache, cached_property
 from operator import attrgetter
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curve
+# Further columns: how far the layers' weights travel (`engine.distance`). Not all results have them
+DISTANCES = ("path", "path_plain", "from_birth", "from_deficit")
 CLEAR = "none"  # the deficit of a clear epoch
 LONGEST = 10_000  # epochs of a run
 # Fields that decide nothing but steps. Runs that agree in all other fields share the training of
@@ -321,25 +323,21 @@ class Run(Spec):
         remaining = 1 - recovered / self.recovery
         return scale * settings.recovery_lr * remaining
 
-    def values(self, columns: Iterable[Iterable]) -> dict:
+    def values(self, columns: Mapping[str, Iterable]) -> dict:
         """Put together the values of a result.
 
-        Arguments: columns, of the curve, in the order of MEASURED: each has a number for each
-            epoch.
+        Arguments: columns, of the curve, by name: those of MEASURED, and DISTANCES if there are
+            any. Each has a number for each epoch, or None.
 
         Returns: curve, a row for each epoch; accuracy, the fraction of test images that are right
             after the last.
         """
         curve = []
-        for epoch, (lr, loss, accuracy, seconds) in enumerate(zip(*columns, strict=True)):
-            row = {
-                "epoch": epoch,
-                "phase": self.phase(epoch),
-                "lr": lr,
-                "train_loss": loss,
-                "test_accuracy": accuracy,
-                "seconds": seconds,
-            }
+        for epoch, numbers in enumerate(zip(*columns.values(), strict=True)):
+            row = {"epoch": epoch, "phase": self.phase(epoch)}
+            for name, number in zip(columns, numbers, strict=True):
+                if number is not None:
+                    row[name] = number
             curve.append(row)
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 

@@ -17,6 +17,7 @@ class Step(NamedTuple):
     lr: float  # the learning rate
     decay: float = 1  # a factor on weight decay
     gradient: float = 0  # the norm to which each step's gradient is scaled; 0 for none
+    temper: float = 1  # the temperature T of the loss, T times that of logits / T
     images: float = 1  # the fraction of training images that is shown
     augment: float = 1  # whether images are shifted and mirrored
     fixed_norms: float = 0  # whether weights under batch norm keep the norms that they began with

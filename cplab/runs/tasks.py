@@ -19,11 +19,11 @@ from cplab import data, devices, models
 from cplab.data import Images
 from cplab.deficits import Batch
 from cplab.errors import CplabError
-from cplab.models.layers import normalised_layers
+from cplab.models.layers import layer_weights, normalised_layers
 from cplab.runs.steps import Step
 from cplab.seeding import seeded
 from cplab.specs import mix_seeds
-from cplab.specs.profiles import PROFILES, Profile, split_part
+from cplab.specs.profiles import PROFILES, Profile
 
 
 class TaskRun(Protocol):
@@ -59,12 +59,13 @@ class TaskRun(Protocol):
 
 @dataclass
 class TrainState:
-    """What an epoch hands on to the next: a network, its optimiser, and the rows of the curve, one
-    for each step and event."""
+    """What an epoch hands on to the next: a network, its optimiser, the rows of the curve, one for
+    each step and event, and the layers' weights at birth and when the latest deficit ended."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
     rows: list[dict] = field(default_factory=list)
+    origins: dict[str, list[Tensor]] = field(default_factory=dict)
 
 
 @cache
@@ -156,9 +157,7 @@ class Classification:
         images = data.shared_images(run.dataset, run.profile, str(device))
         if part == 1:
             return images
-        first = split_part(run.dataset)
-        other_name = f"{first.dataset}-part{first.number + part - 1}"
-        other = data.shared_images(other_name, run.profile, str(device))
+        other = data.shared_images(run.dataset, run.profile, str(device), part)
         return replace(images, train_x=other.train_x, train_y=other.train_y)
 
     def birth(self, device: torch.device, seed: int | None = None) -> TrainState:
@@ -175,7 +174,8 @@ class Classification:
             net = models.build(run.model, len(images.mean), settings.size, images.classes)
         net = net.to(device, memory_format=devices.memory_format(device))  # type: ignore[call-overload]
         optimizer = make_optimizer(net, run.optimizer, settings.momentum, settings.weight_decay)
-        return TrainState(net, optimizer)
+        at_birth = [weight.clone() for weight in layer_weights(net)]
+        return TrainState(net, optimizer, origins={"birth": at_birth})
 
     def birth_norms(self, device: torch.device) -> list[Tensor]:
         """The norm at birth of each layer under batch norm."""
@@ -222,6 +222,22 @@ class Classification:
             reduction: "none" for the loss of each image, (N,).
         """
         return F.cross_entropy(output, y, reduction=reduction)
+
+    def tempered_loss(
+        self, output: Tensor, y: Tensor, temperature: float, reduction: str = "mean"
+    ) -> Tensor:
+        """The loss at a temperature T: T times that of the logits / T.
+
+        The larger T is, the more alike all images pull, right or wrong.
+
+        Arguments: temperature; the others are those of `loss`.
+
+        >>> from cplab import Run
+        >>> logits = torch.tensor([[4.0, 0.0]])
+        >>> Run().task.tempered_loss(logits, torch.tensor([0]), temperature=4)
+        tensor(1.2530)
+        """
+        return temperature * self.loss(output.float() / temperature, y, reduction)
 
     def test(self, net: nn.Module, images: Images) -> dict:
         """Test a network after an epoch, and return further columns for its row of the curve."""

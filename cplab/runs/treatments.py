@@ -10,12 +10,17 @@ is scaled to norm 2, over all weights of a network together, before momentum and
 SGD a step then has the length 2 · learning rate. Momentum m adds up steps to 1 / (1 − m) times this
 length if all go one way, and to √(1 / (1 − m²)) times it if they do not agree at all.
 
+`temper-10@16` trains from then on with a temperature of 10: the loss is that of the logits divided
+by 10, times 10. So an image that is already right pulls almost as much as one that is wrong. The
+training loss of the curve stays the usual one.
+
 A treatment of one's own is a decorated function, see `treatment`.
 
 Sources: shrink, Ash & Adams 2020, 'On Warm-Starting Neural Network Training'; cutout, DeVries &
 Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; renorm, van
 Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization': under batch norm the
-outputs do not depend on the norm of a layer's weights, but the relative size of a step does.
+outputs do not depend on the norm of a layer's weights, but the relative size of a step does;
+temper, Hinton, Vinyals & Dean 2015, 'Distilling the Knowledge in a Neural Network'.
 """
 
 from __future__ import annotations
@@ -161,11 +166,13 @@ def treatment(function: Callable | None = None, **options: Any) -> Any:
     moves the weights; loss is that of the batch. Each changes in place what it gets, and returns
     nothing. Random numbers that it draws depend on seed, epoch and batch.
 
-    >>> @treatment
+    >>> import cplab
+    >>> @cplab.treatment
     ... def halve(net, optimizer):
     ...     for weight in net.parameters():
     ...         weight.data /= 2
-    >>> [treated.words.partition("@")[0] for treated in read_treatments("halve@4", end=20)]
+    >>> run = cplab.Run("blur", length=4, treatments=[(halve, 4)])
+    >>> [treated.words.partition("@")[0] for treated in run.treatments]
     ['halve']
     """
     return entry_decorator(OwnTreatment, function, options)
@@ -214,6 +221,7 @@ TREATMENTS = {
     "rate": TreatmentKind("lr", 1e-6, 1e6, nothing=1),
     "decay": TreatmentKind("decay", 0, 1e6, nothing=1),
     "gradient": TreatmentKind("gradient", 1e-6, 1e6),
+    "temper": TreatmentKind("temper", 1e-3, 1e3, nothing=1),
     "images": TreatmentKind("images", 1e-3, 1, nothing=1),
     "unaugmented": TreatmentKind("augment", 0, 0),
     "held": TreatmentKind("fixed_norms"),

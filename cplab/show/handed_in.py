@@ -1,24 +1,22 @@
 """Students' answers: reads the lines that `lab.hand_in` writes, draws a slide of a question, and
-lists who has passed which checks.
-
-A line is JSON and holds everything that is drawn: the question, the first answer, and what is right
-or was measured. Nothing else is needed, and no lab has to be run.
+lists who has passed which checks. `cplab/answers.py` has the type of a line.
 """
 
 from __future__ import annotations
 
+import re
 import textwrap
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from pydantic import TypeAdapter
 
+from cplab.answers import BEGIN, Guess, Line, Prediction, Question, from_json
 from cplab.errors import CplabError, whole
 from cplab.show.base import Figure, figure, styled
 from cplab.styles import LIVE
@@ -28,120 +26,124 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TRUTH = "#0072B2"
-BEGIN = '{"cplab"'  # of a line
 SLIDE = (752, 423)  # its size in pixels of a page, 16 to 9
 COLUMN = 36  # letters of a line of an answer, beside its bar
 ROWS = 4  # the fewest on a slide: bars of two answers are no wider than those of four
+QUOTED = re.compile(r"^[> \t]+", re.M)  # what a mail writes before each line of another mail
 
-
-@dataclass(frozen=True)
-class FirstAnswer:
-    """The first answer to a question, and the right one, None where nothing decides."""
-
-    asked: str
-    said: str
-    right: str | None
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A guess with a slider, and what was measured, with half of its interval."""
-
-    asked: str
-    of: str  # the words for what is guessed
-    said: float
-    measured: float | None
-    half: float | None
-    unit: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """What one student hands in for a lab."""
-
-    cplab: str
-    lab: str
-    answers: list[FirstAnswer]
-    guesses: list[Guess]
-    passed: list[str]
-    name: str = ""
-
-
-AnswerOrGuess = TypeVar("AnswerOrGuess", FirstAnswer, Guess)
+Asked = TypeVar("Asked", Question, Prediction)
 
 
 class HandedIn(NamedTuple):
-    """What students handed in for one lab.
+    """A line, and the file in which it stands."""
 
-    Attributes:
-        lines: a line for each student.
-        files: the file of each line.
-        unread: files without a line, and places of lines that cannot be read.
-    """
+    line: Line
+    file: str
 
-    lines: list[Line]
-    files: list[str]
-    unread: list[str]
+    @property
+    def student(self) -> str:
+        """Who handed it in: the name that was typed, or else the tab of the browser."""
+        return self.line.name.casefold() or self.line.tab
 
 
 # Reading -----------------------------------------------------------------------------------------
 
 
-def read_handed_in(source: str | Path) -> HandedIn:
-    """Read what was handed in, and print what could not be read.
+def read_handed_in(source: str | Path) -> list[HandedIn]:
+    """Read what was handed in, and print what does not count.
 
-    Arguments: source, a file of lines, or a folder; folders in it are read as well. Each line is a
-        student, whatever name it has.
-    Raises: CplabError if there is no line, or there are lines of several labs.
+    Lines of another lab than most are left out. Of lines with one name, or without a name from one
+    tab of a browser, the last counts.
+
+    Arguments: source, a file of lines, or a folder; folders in it are read as well.
+    Returns: one line for each student.
+    Raises: CplabError if there is no line.
     """
-    handed_in = HandedIn([], [], [])
+    found = list[HandedIn]()
+    unread = list[str]()
     for path, name in files_in(Path(source)):
+        if path.suffix.lower() == ".zip":
+            unread.append(f"{name} (unpack it first)")
+            continue
         good, bad = read_lines(path)
-        handed_in.lines.extend(good)
-        handed_in.files.extend([name] * len(good))
-        handed_in.unread.extend([f"{name}, line {number}" for number in bad] if good else [name])
-    if not handed_in.lines:
+        found.extend(HandedIn(line, name) for line in good)
+        if good:
+            unread.extend(f"{name}, line {number}" for number in bad)
+        else:
+            unread.append(name)
+    if unread:
+        print(f"Not read: {'; '.join(unread)}")
+    if not found:
         raise CplabError(
             f"{source} holds nothing that was handed in: give a folder or a file with lines that "
-            f"begin with {BEGIN}, as `lab.hand_in` writes them"
+            'begin with {"cplab", as `lab.hand_in` writes them; unpack a ZIP first'
         )
-    labs = sorted({line.lab for line in handed_in.lines})
-    if len(labs) > 1:
-        raise CplabError(f"{source} holds lines of labs {', '.join(labs)}: give lines of one lab")
-    if handed_in.unread:
-        print(f"Not read: {'; '.join(handed_in.unread)}")
-    return handed_in
+    return last_of_each(lines_of_one_lab(found))
+
+
+def lines_of_one_lab(found: list[HandedIn]) -> list[HandedIn]:
+    """The lines of the lab that most lines are of. The files of the others are printed."""
+    counts = Counter(one.line.lab for one in found)
+    most, _ = max(sorted(counts.items()), key=lambda count: count[1])
+    for lab in sorted(counts.keys() - {most}):
+        files = sorted({one.file for one in found if one.line.lab == lab})
+        print(f"Left out, of lab {lab}: {', '.join(files)}")
+    return [one for one in found if one.line.lab == most]
+
+
+def last_of_each(found: list[HandedIn]) -> list[HandedIn]:
+    """The last line of each student. The files of those with several lines are printed."""
+    students = dict[str, list[HandedIn]]()
+    for one in sorted(found, key=lambda one: (one.line.at, one.file)):
+        # What was handed in from this tab before there was a name
+        nameless = students.pop(one.line.tab, [])
+        students.setdefault(one.student, []).extend([*nameless, one])
+    last = []
+    for *before, one in students.values():
+        last.append(one)
+        if before:
+            files = ", ".join(earlier.file for earlier in before)
+            print(f"Of one student: {files} and {one.file}, which is the last and counts")
+    return sorted(last, key=lambda one: (one.line.name, one.file))
 
 
 def files_in(source: Path) -> list[tuple[Path, str]]:
     """The files that a class handed in, each with its name within the source.
 
-    Files of the operating system, whose names begin with a dot, are left out.
+    Files and folders whose names begin with a dot, which the operating system and JupyterLab make,
+    are left out.
     Raises: CplabError if there is no such file or folder.
     """
     if source.is_file():
         return [(source, source.name)]
     if not source.is_dir():
         raise CplabError(f"{str(source)!r} is not there: give a folder or a file that is")
-    paths = [path for path in sorted(source.rglob("[!.]*")) if path.is_file()]
-    return [(path, path.relative_to(source).as_posix()) for path in paths]
+    files = []
+    for path in sorted(source.rglob("*")):
+        inner = path.relative_to(source)
+        if path.is_file() and not any(part.startswith(".") for part in inner.parts):
+            files.append((path, inner.as_posix()))
+    return files
 
 
 def read_lines(path: Path) -> tuple[list[Line], list[int]]:
-    """Read a file: its lines, and the numbers of those that cannot be read, counted from 1."""
-    a_line = TypeAdapter(Line)
+    """Read a file: its lines, and the numbers of those that cannot be read, counted from 1.
+
+    A line may be quoted, as in a mail, and wrapped. Whatever else stands there is passed over.
+    """
     good = list[Line]()
     bad = list[int]()
     content = path.read_bytes()
     # PowerShell, which may have put all lines into one file, writes UTF-16
     encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
-    for number, row in enumerate(content.decode(encoding, "replace").splitlines(), 1):
-        if not row.strip():
-            continue
-        try:
-            good.append(a_line.validate_json(row.lstrip("> ")))  # as a mail quotes it
-        except ValueError:
-            bad.append(number)
+    text = QUOTED.sub("", content.decode(encoding, "replace"))
+    starts = [match.start() for match in BEGIN.finditer(text)]
+    for start, end in pairwise([*starts, len(text)]):
+        line = from_json(text[start:end])
+        if line:
+            good.append(line)
+        else:
+            bad.append(text.count("\n", 0, start) + 1)
     return good, bad
 
 
@@ -149,11 +151,12 @@ def read_lines(path: Path) -> tuple[list[Line], list[int]]:
 
 
 def class_table(source: str | Path) -> pd.DataFrame:
-    """Make a table of what each student handed in, a row for each line: the name, if one was typed,
-    the checks passed, how many questions were answered, and the file.
+    """Make a table of what each student handed in, a row for each: the name, if one was typed, the
+    checks passed, how many answers and guesses were given, and the file. Students whose answers are
+    all the same are printed.
 
     Arguments: source, as in `class_figure`.
-    Raises: CplabError if there is no line, or there are lines of several labs.
+    Raises: CplabError if there is no line.
 
     >>> class_table("answers")
     Traceback (most recent call last):
@@ -162,17 +165,32 @@ def class_table(source: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     handed_in = read_handed_in(source)
+    say_who_agrees(handed_in)
     rows = []
-    for line, file in zip(handed_in.lines, handed_in.files, strict=True):
+    for line, file in handed_in:
         rows.append(
             {
                 "name": line.name,
                 "checks passed": ", ".join(sorted(line.passed)),
-                "questions answered": len({answer.asked for answer in line.answers + line.guesses}),
+                "answers": line.answers,
+                "guesses": line.guesses,
                 "file": file,
             }
         )
-    return pd.DataFrame(rows).sort_values(["name", "file"], ignore_index=True)
+    return pd.DataFrame(rows)
+
+
+def say_who_agrees(handed_in: Iterable[HandedIn]) -> None:
+    """Print which students gave the same answers and guesses, by their files. That may be chance
+    where few were asked."""
+    same = dict[str, list[str]]()
+    for line, file in handed_in:
+        if line.asked:
+            first = {key: asked.first for key, asked in line.asked.items()}
+            same.setdefault(repr(first), []).append(file)
+    for files in same.values():
+        if len(files) > 1:
+            print(f"The same answers: {', '.join(files)}")
 
 
 # Drawing -----------------------------------------------------------------------------------------
@@ -181,63 +199,70 @@ def class_table(source: str | Path) -> pd.DataFrame:
 @styled
 def class_figure(source: str | Path, question: int = 1) -> Figure:
     """Draw a slide of one question: a bar for each answer that the class gave, the right one
-    filled; or its guesses, beside what was measured. Files that hold no line are printed.
+    filled; or its guesses, beside what was measured.
 
     Arguments:
         source: a folder of students' files, with folders in it or not, or one file; they hold the
-            lines that `lab.hand_in` writes, one below the other.
+            lines that `lab.hand_in` writes. The last line of each student counts.
         question: which one. The first is the one that split the class most, the next ones follow;
             predictions come last.
-    Raises: CplabError if there is no line, or there are lines of several labs.
+    Raises: CplabError if there is no line.
 
     >>> class_figure("answers")
     Traceback (most recent call last):
     cplab.errors.CplabError: 'answers' is not there: give a folder or a file that is
     """
-    lines = read_handed_in(source).lines
-    answers = by_question(answer for line in lines for answer in line.answers)
-    guesses = by_question(guess for line in lines for guess in line.guesses)
-    asked = [*sorted(answers, key=lambda question: agreement(answers[question])), *guesses]
-    if not asked:
+    lines = [one.line for one in read_handed_in(source)]
+    questions = sorted(by_digest(lines, Question), key=agreement)
+    predictions = by_digest(lines, Prediction)
+    titles = [first.asked for first, *_ in questions]
+    titles += [first.asked for first, *_ in predictions]
+    if not titles:
         raise CplabError(f"{source} holds no answers: its students had answered nothing yet")
-    chosen = asked[whole("question", question, 1, len(asked)) - 1]
-    below = f"Lab {lines[0].lab}, {len(lines)} handed in. Question {question} of {len(asked)}"
-    fig = figure(chosen, width=SLIDE[0], height=SLIDE[1], source=below)
-    if chosen in answers:
-        draw_choices(fig.ax, answers[chosen])
+    place = whole("question", question, 1, len(titles)) - 1
+    below = f"Lab {lines[0].lab}, {len(lines)} handed in. Question {question} of {len(titles)}"
+    fig = figure(titles[place], width=SLIDE[0], height=SLIDE[1], source=below)
+    if place < len(questions):
+        draw_choices(fig.ax, questions[place])
     else:
-        draw_prediction(fig.ax, guesses[chosen])
+        draw_prediction(fig.ax, predictions[place - len(questions)])
     return fig
 
 
-def by_question(given: Iterable[AnswerOrGuess]) -> dict[str, list[AnswerOrGuess]]:
-    """All answers, or all guesses, by their question."""
-    questions = dict[str, list[AnswerOrGuess]]()
-    for one in given:
-        questions.setdefault(one.asked, []).append(one)
-    return questions
+def by_digest(lines: Iterable[Line], kind: type[Asked]) -> list[list[Asked]]:
+    """What the students answered to each question, or to each prediction: a list for each of them.
+
+    Arguments: kind, Question or Prediction.
+    """
+    given: dict[str, list[Asked]] = {}
+    for line in lines:
+        for digest, asked in line.asked.items():
+            if isinstance(asked, kind):
+                given.setdefault(digest, []).append(asked)
+    return list(given.values())
 
 
-def agreement(answers: Sequence[FirstAnswer]) -> float:
+def agreement(given: Sequence[Question]) -> float:
     """The share of the class that gave the most frequent answer to a question."""
-    counts = Counter(answer.said for answer in answers)
-    return max(counts.values()) / len(answers)
+    counts = Counter(question.first for question in given)
+    return max(counts.values()) / len(given)
 
 
-def draw_choices(ax: Axes, answers: Sequence[FirstAnswer]) -> None:
+def draw_choices(ax: Axes, given: Sequence[Question]) -> None:
     """Draw a bar for each answer to a question: the right one first, filled, though nobody gave
     it; then the others, most frequent ones first."""
-    counts = Counter(answer.said for answer in answers)
+    counts = Counter(question.first for question in given)
     # None in lines of students who ran the lab before its networks were trained
-    right = next((answer.right for answer in answers if answer.right is not None), None)
-    in_order = [answer for answer, _ in counts.most_common() if answer != right]
+    right = next((question.right for question in given if question.right is not None), None)
+    in_order = [answer for answer, _ in counts.most_common() if answer not in (right, None)]
     if right is not None:
         in_order.insert(0, right)
     labels = list[str]()
     for place, answer in enumerate(in_order):
         is_right = answer == right
         draw_answer(ax, place, counts[answer], is_right)
-        labels.append(textwrap.fill(("✓ " if is_right else "") + answer, COLUMN))
+        words = given[0].answers[answer]
+        labels.append(textwrap.fill(("✓ " if is_right else "") + words, COLUMN))
     ax.set_yticks(range(len(labels)), labels)
     ax.set_xlabel("students")
     ax.set_xlim(0, None)
@@ -258,14 +283,14 @@ def draw_answer(ax: Axes, place: float, count: int, is_right: bool) -> None:
     ax.text(count, place, f" {count}", va="center")
 
 
-def draw_prediction(ax: Axes, guesses: Sequence[Guess]) -> None:
-    """Draw all guesses that answer a question, a row for each number that was guessed."""
-    names = [*dict.fromkeys(guess.of for guess in guesses)]
-    for row, name in enumerate(names):
-        draw_guesses(ax, row, [guess for guess in guesses if guess.of == name])
+def draw_prediction(ax: Axes, given: Sequence[Prediction]) -> None:
+    """Draw all guesses of a prediction, a row for each number that was guessed."""
+    names = given[0].of
+    for row, guesses in enumerate(zip(*[one.guesses for one in given], strict=True)):
+        draw_guesses(ax, row, guesses)
     ax.set_yticks(range(len(names)), [textwrap.fill(words, COLUMN) for words in names])
     ax.margins(x=0.06)
-    ax.set_xlabel(guesses[0].unit)
+    ax.set_xlabel(given[0].unit)
     ax.set_ylim(len(names) - 0.6, -0.9)
     handles, labels = ax.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True))

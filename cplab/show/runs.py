@@ -295,7 +295,7 @@ def check_one_setting(runs: Mapping[str, Run]) -> None:
     if first_run.schedule != "fixed":
         raise CplabError(
             f"schedule {first_run.schedule!r} changes the rate, so no clear run can be the control "
-            "of all: give fixed"
+            "of all: give schedule='fixed'"
         )
 
 

@@ -23,6 +23,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Set
 from contextlib import ExitStack, suppress
 from functools import _lru_cache_wrapper, lru_cache
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -93,6 +94,27 @@ def is_offered(value: Any) -> bool:
 # Code ---------------------------------------------------------------------------------------------
 
 
+class Import(NamedTuple):
+    """An import statement: from `level` dots and `module` import `names`."""
+
+    module: str
+    level: int = 0  # 0 if it is not relative
+    names: tuple[str, ...] = ()  # which may be modules as well
+
+    def modules(self, package: str | None) -> list[str]:
+        """The full names of all modules that it may load, in a package.
+
+        >>> Import("b.c", 1, ("d",)).modules("a")
+        ['a', 'a.b', 'a.b.c', 'a.b.c.d']
+        """
+        with suppress(ImportError):  # there are not so many packages around it
+            full_name = resolve_name("." * self.level + self.module, package)
+            parts = full_name.split(".")
+            outer = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+            return outer + [f"{full_name}.{name}" for name in self.names]
+        return []
+
+
 class Code(NamedTuple):
     """What a piece of code does.
 
@@ -100,13 +122,13 @@ class Code(NamedTuple):
         description: its instructions with names and constants, and those of code inside it.
         variables: the variables outside itself that it reads.
         names: all names in it, also of attributes.
-        imports: modules that it imports, with the levels of a relative import.
+        imports: its import statements.
     """
 
     description: Description
     variables: frozenset[str]
     names: frozenset[str]
-    imports: frozenset[tuple[str, int]]
+    imports: frozenset[Import]
 
 
 @lru_cache(maxsize=10_000)
@@ -118,7 +140,7 @@ def read_code(code: CodeType) -> Code:
     described.append(code.co_exceptiontable)
     variables: set[str] = set()
     names = {*code.co_names}
-    imports: set[tuple[str, int]] = set()
+    imports: set[Import] = set()
     steps = [*dis.get_instructions(code)]
     for place, step in enumerate(steps):
         following = steps[place + 1] if place + 1 < len(steps) else None
@@ -135,8 +157,8 @@ def read_code(code: CodeType) -> Code:
         if step.opname in GLOBALS:
             variables.add(step.argval)
         elif step.opname == "IMPORT_NAME":
-            level = steps[place - 2].argval  # loaded before the names that are imported
-            imports.add((step.argval, level))
+            level, given = (earlier.argval for earlier in steps[place - 2 : place])
+            imports.add(Import(step.argval, level, given or ()))
     return Code(tuple(described), frozenset(variables), frozenset(names), frozenset(imports))
 
 
@@ -292,15 +314,12 @@ class Reading:
         for name, value in (closure | variables).items():
             if type(value) in PLAIN:
                 self.constants[name] = repr(value)
-        imports = []
-        for module in sorted(read.imports):
-            imports.append(describe_import(module, function.__globals__))
         return (
             read.description,
             around,
             self.describe_variables(variables),
             self.describe_variables(vars(function)),
-            imports,
+            describe_imports(read.imports, function.__globals__.get("__package__")),
         )
 
     def describe_class(self, cls: type) -> Description:
@@ -447,19 +466,51 @@ def is_builtin(value: object) -> bool:
     return str(variables.get("__name__", "")).startswith("IPython.")
 
 
-def describe_import(module: tuple[str, int], variables: dict[str, Any]) -> Description:
-    """Describe a module that a function imports when it is called. An own one is its file's text,
-    since a worker reads the file.
+def describe_imports(imports: Set[Import], package: str | None) -> Description:
+    """Describe import statements: by their modules' names, and by what the files of own ones say
+    now, which they reach to any depth. A worker reads these files, whatever is loaded here.
 
-    Arguments: module, its name and the level of a relative import; variables, the function's.
+    Arguments: imports, of a function; package, in which it is, for relative ones.
     """
-    name, level = module
-    with suppress(Exception):
-        full_name = resolve_name("." * level + name, variables.get("__package__"))
-        spec = find_spec(full_name)
-        if spec and spec.origin and not in_library(spec.origin):
-            return name, Path(spec.origin).read_text("utf-8")
-    return name
+    waiting = set[str]()
+    for statement in imports:
+        waiting |= {*statement.modules(package)}
+    described: dict[str, Description] = {}
+    while waiting:
+        name = waiting.pop()
+        spec = find_module(name)
+        if name in described or spec is None or not spec.origin or in_library(spec.origin):
+            continue
+        content = Path(spec.origin).read_bytes()
+        described[name] = hashlib.sha256(content).hexdigest()
+        with suppress(SyntaxError, ValueError):  # it is none that Python can read
+            code = read_file(content)
+            described[name] = code.description
+            for statement in code.imports:
+                waiting |= {*statement.modules(spec.parent)}
+    names = sorted({(statement.module, statement.level) for statement in imports})
+    return [module for module, _ in names] + sorted(described.items())
+
+
+@lru_cache(maxsize=1000)
+def read_file(content: bytes) -> Code:
+    """Read what Python runs when it loads a file."""
+    return read_code(compile(content, "<file>", "exec", dont_inherit=True))
+
+
+def find_module(name: str) -> ModuleSpec | None:
+    """Where Python would find a module, without loading the packages around it."""
+    folders = None  # the path
+    spec = None
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        if count > 1 and not folders:
+            return None
+        spec = PathFinder.find_spec(".".join(parts[:count]), folders)
+        if spec is None:
+            return None
+        folders = spec.submodule_search_locations
+    return spec
 
 
 def describe_array(value: Any) -> Description:

@@ -178,7 +178,8 @@ def full_name(kind: type[Registered], given: Callable | Value) -> str | Value:
     """The name of an entry, with its digest if it is a student's own.
 
     Arguments: kind, of entry; given, the entry's name or its function. A name without a digest
-        stands for the package's, or else for the function of this name that was given last.
+        stands for the package's, or else for a student's own of this name, the one that was given
+        last, or else for the gallery's.
 
     Returns: the name; anything that is not registered as it is.
     """
@@ -187,20 +188,28 @@ def full_name(kind: type[Registered], given: Callable | Value) -> str | Value:
     table = TABLES[kind]
     if not isinstance(given, str) or given in table:
         return given
-    for name in reversed(table):
-        if name.startswith(f"{given}@"):
-            return name
-    return given
+    named = [name for name in table if name.startswith(f"{given}@")]
+    own = [name for name in named if table[name].own]
+    return (own or named or [given])[-1]
 
 
 def own_entries(text: str | None = None) -> list[Registered]:
     """Students' own entries, to be sent to another process: those that a text names, such as a
     run's canonical line, or all."""
+    return [replace(entry, apply=None) for entry in named_in(text) if entry.own]
+
+
+def modules_for(text: str | None = None) -> list[str]:
+    """The package's modules that register what a text names, or all: another process imports them.
+    One may be a lab's or the gallery."""
+    return sorted({entry.apply.__module__ for entry in named_in(text) if not entry.own})
+
+
+def named_in(text: str | None) -> list[Registered]:
+    """The entries whose names are in a text; all without one."""
     entries = []
     for table in TABLES.values():
-        for name, entry in table.items():
-            if entry.own and (text is None or name in text):
-                entries.append(replace(entry, apply=None))
+        entries += [entry for name, entry in table.items() if text is None or name in text]
     return entries
 
 
@@ -210,3 +219,11 @@ def load_own(entries: Iterable[Registered]) -> None:
     for entry in entries:
         if entry.own and entry.own.content:
             TABLES[type(entry)][entry.name] = replace(entry, apply=received(entry.own))
+
+
+def forget_own_entries() -> None:
+    """Forget the students' own entries of this process, which trains for another one: in its next
+    job a name stands for what it stands for there."""
+    for table in TABLES.values():
+        for name in [name for name, entry in table.items() if entry.own]:
+            del table[name]

@@ -5,19 +5,23 @@ Each lab is run, and written by nbconvert; its outputs work on the page as in a 
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import os
 import re
 import shutil
+import sys
 import warnings
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cplab import late, teach
-from cplab.errors import CplabError, installed
+from cplab.engine.workers import usable_cores
+from cplab.errors import EXTRAS, CplabError
 from cplab.estimates import PERCENT
 from cplab.output import wide
 
@@ -26,15 +30,19 @@ if TYPE_CHECKING:
 
 REPOSITORY = ""  # its address, which `python docs/release.py` writes
 SITE_TITLE = "Critical learning periods in deep networks"
-FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
-weights and the same digits, and is spared the blur. *Harm* is how far ahead the twin ends
-on test digits, in points ({percent} interval over networks). All of it is trained in your
-browser.
-
-1. Move the second blur to other ages. From what age are they safe?
-2. Make the first one shorter. How much blur leaves no mark?
-3. Turn the digits **upside down** instead. Does that leave a mark?
-
+# What stands below the first screen, in HTML, which Markdown takes as well
+ABOUT = """<p>Each network learns {count} digits of its own by heart. Its <em>twin</em> has the same
+initial weights and the same digits, and is spared the blur. <em>Harm</em> is how far ahead the twin
+ends on test digits, in points ({percent} interval over networks). All of it is trained in your
+browser.</p>
+<ol>
+<li>Move the second blur to other ages. From what age are they safe?</li>
+<li>Make the first one shorter. How much blur does no harm?</li>
+<li>Turn the digits <strong>upside down</strong> instead. Does that do harm?</li>
+<li>Open <em>Why? A look inside one of them</em>. What has a blurred network left to learn?</li>
+</ol>
+"""
+FRONT = """{about}
 ## The labs
 
 {labs}
@@ -58,6 +66,7 @@ UP = '<p>On this page, <a href="#screen">the screen above</a> is for this as wel
 SECTIONS = "<!--sections-->"  # where their links stand on a page
 HEADING = re.compile(r'<h2[^>]* id="([^"]+)"[^>]*>(.*?)<a class="anchor-link"', re.S)
 TAG = re.compile(r"<[^>]*>")
+HOW_TO_RUN = re.compile(r"\*Shift\+Enter, cell by cell.*?\* ")  # in a notebook
 NEED_PYTHON = "*They need Python: open the lab in Jupyter.*"
 PUBLIC = (  # the modules whose public names are for everybody
     "cplab",
@@ -77,13 +86,37 @@ BACK = """{%- extends "default/module.html.jinja2" -%}{%- block module_list_link
 
 
 def build_site(folder: Path, lab: str = "") -> list[Path]:
-    """Write the site, and return its pages.
+    """Write the site, and return its pages. A bar says which page is written.
 
     Arguments: folder, which is made; lab, the beginning of the file names of the labs to write.
-    Raises: CplabError where a file cannot be written.
+    Raises: CplabError where a library is missing, or a file cannot be written.
     """
-    with installed():
-        from nbformat import read
+    ask_for_libraries()
+    try:
+        asyncio.run(write_pages(folder, lab))
+    except OSError as error:
+        raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
+    return sorted(folder.glob("*.html"))
+
+
+def ask_for_libraries() -> None:
+    """Raise a CplabError that names all libraries that a site needs and that are not here, before
+    the first page takes its time."""
+    missing = [name for name, extra in EXTRAS.items() if extra == "site" and not find_spec(name)]
+    if missing:
+        raise CplabError(
+            f"pages need libraries that are not installed ({', '.join(missing)}): "
+            "pip install 'cplab[site]'"
+        )
+
+
+async def write_pages(folder: Path, lab: str) -> None:
+    """Write all pages of the site: those with cells to run side by side, one on each core.
+
+    Arguments: as of `build_site`.
+    """
+    from nbformat import read
+    from tqdm import tqdm
 
     paths = teach.labs(lab)
     if not lab:
@@ -91,26 +124,39 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     labs = {path: read(path, as_version=4) for path in paths}
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = make_menu(report.exists())
-    try:
-        copy_pictures(folder)
-        for path, notebook in labs.items():
-            question = questions().get(path.stem.partition("_")[0])
-            if question:
-                ask_below_the_title(notebook, question)
-            page = folder / page_of(path)
-            write_page(page, run_cells(notebook, path.parent), menu, neighbours(labs, path))
-        other_pages = {"index": front(labs), "explorer": run_cells(explorer(), Path())}
+    copy_pictures(folder)
+    places = asyncio.Semaphore(usable_cores())
+    # Where the output is no terminal, a line for each page
+    line = None if sys.stderr.isatty() else "{n_fmt} of {total_fmt} pages, {desc}{elapsed}\n"
+    count = len(labs) + 3 + report.exists()
+    bar = tqdm(total=count, unit="page", mininterval=0, bar_format=line)
+
+    def write(name: str, notebook: NotebookNode, below: str = "") -> None:
+        """Write a page."""
+        write_page(folder / name, notebook, menu, below)
+        bar.set_description(name, refresh=False)
+        bar.update()
+
+    async def run(name: str, notebook: NotebookNode, home: Path, below: str = "") -> None:
+        """Run the cells of a page when there is a core for it, and write it."""
+        async with places:
+            write(name, await run_cells(notebook, home), below)
+
+    pages = []
+    for path, notebook in labs.items():
+        question = questions().get(path.stem.partition("_")[0])
+        if question:
+            ask_below_the_title(notebook, question)
+        pages.append(run(page_of(path), notebook, path.parent, neighbours(labs, path)))
+    with bar:
+        await asyncio.gather(run("explorer.html", explorer(), Path()), *pages)
+        write("index.html", front(labs))
         if report.exists():
-            other_pages["reproduction"] = text_alone(results(report))
             (folder / "reproduction").mkdir(exist_ok=True)
             for name in ("forecasts.md", "rows.csv"):  # to which it links
                 shutil.copy(report.parent / "reproduction" / name, folder / "reproduction")
-        other_pages["reference"] = text_alone(write_reference(folder))
-        for name, notebook in other_pages.items():
-            write_page(folder / f"{name}.html", notebook, menu)
-    except OSError as error:
-        raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
-    return sorted(folder.glob("*.html"))
+            write("reproduction.html", text_alone(results(report)))
+        write("reference.html", text_alone(write_reference(folder)))
 
 
 def copy_pictures(folder: Path) -> None:
@@ -173,7 +219,7 @@ def text_alone(markdown: str) -> NotebookNode:
     return v4.new_notebook(cells=[v4.new_markdown_cell(markdown)])
 
 
-def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
+async def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
     """Run a notebook in a kernel, without results of this machine and without images of data sets,
     which a page may not show: drawn pictures replace them.
 
@@ -191,7 +237,7 @@ def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
             "CPLAB_CACHE": empty,
             "CPLAB_TRAINS": "no",
         }
-        done = client.execute(cwd=str(folder), env=os.environ | settings)
+        done = await client.async_execute(cwd=str(folder), env=os.environ | settings)
         return fit_for_a_page(done)
 
 
@@ -204,7 +250,7 @@ def fit_for_a_page(notebook: NotebookNode) -> NotebookNode:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.source = cell.metadata.get("page", cell.source)
-        cell.source = cell.source.replace("*Shift+Enter, cell by cell.* ", "")
+        cell.source = HOW_TO_RUN.sub("", cell.source)
         cell.source = EXERCISES.sub(rf"\1\n\n{NEED_PYTHON}", cell.source)
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
@@ -388,8 +434,15 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     listed = "\n".join(rows[True])
     if rows[False]:
         listed += "\n\n**Going further**\n\n" + "\n".join(rows[False])
-    text = FRONT.format(count=tiny.KNOBS["digits"], percent=PERCENT, labs=listed, words=WORDS)
+    text = FRONT.format(about=about(), labs=listed, words=WORDS)
     page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
     live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     cells = [v4.new_markdown_cell(f"# {SITE_TITLE}"), live, v4.new_markdown_cell(text)]
     return v4.new_notebook(cells=cells)
+
+
+def about() -> str:
+    """What stands below the first screen, as HTML."""
+    from cplab.lab import tiny
+
+    return ABOUT.format(count=tiny.KNOBS["digits"], percent=PERCENT)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from cplab import devices
 from cplab.data import Images
+from cplab.engine.distance import PathLength
+from cplab.models.layers import layer_weights
 from cplab.runs.tasks import Classification, TrainState, scale_gradients, uncompiled
 
 
@@ -57,7 +59,12 @@ class Branches:
                 state.optimizer.state[weight] = self.optimizer.state[weight]
 
     def passes(
-        self, task: Classification, x: Tensor, y: Tensor, streams: Sequence[Any] = ()
+        self,
+        task: Classification,
+        temperature: float,
+        x: Tensor,
+        y: Tensor,
+        streams: Sequence[Any] = (),
     ) -> Tensor:
         """Compute the mean loss of each network, and its gradients.
 
@@ -74,8 +81,12 @@ class Branches:
             stream = torch.cuda.stream(streams[number]) if streams else nullcontext()
             with stream, devices.algorithms(x.device, arithmetic):
                 with devices.autocast(x.device, arithmetic):
-                    loss = task.loss(net(x[number]), y[number])
-                loss.backward()
+                    output = net(x[number])
+                    loss = task.loss(output, y[number])
+                    tempered = loss
+                    if temperature != 1:
+                        tempered = task.tempered_loss(output, y[number], temperature)
+                tempered.backward()
             losses.append(loss.detach())
         for stream in streams:
             main.wait_stream(stream)
@@ -85,6 +96,11 @@ class Branches:
         """Scale the gradient of each network to a norm."""
         for net in self.nets:
             scale_gradients(net.parameters(), norm)
+
+    def path(self) -> PathLength:
+        """What adds up how far the networks travel."""
+        weights = [weight for net in self.nets for weight in layer_weights(net)]
+        return PathLength(weights, len(self.nets))
 
     def test(self, task: Classification, images: Images) -> list[dict]:
         """Test each network, and return its columns of the curve."""

@@ -1,0 +1,152 @@
+"""Whatever can be named is trained by a fresh worker, which has loaded nothing for it, and gives
+the bits that it gives where it was named."""
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+from conftest import grown, outcome
+
+import cplab
+import cplab.labs
+from cplab import Run, gallery
+from cplab.deficits import DEFICITS
+from cplab.engine import workers
+from cplab.labs import lab04, lab04b, lab05_growth, lab05_retraining, lab09_path
+from cplab.measure import MEASUREMENTS
+from cplab.models import MODELS
+from cplab.runs.treatments import TREATMENTS
+from cplab.specs.experiments import FUNCTIONS
+
+for module in pkgutil.iter_modules(cplab.labs.__path__):  # all that a notebook can know
+    importlib.import_module(f"cplab.labs.{module.name}")
+
+pytestmark = pytest.mark.usefixtures("nothing_shipped", "real_workers")
+both = pytest.mark.parametrize("profile", ["ci", "tiny"])
+
+
+@pytest.fixture(autouse=True)
+def fresh_worker(monkeypatch):
+    """One for each test."""
+    workers.end_all()
+    monkeypatch.setenv("CPLAB_WORKERS", "1")
+
+
+def packaged(table):
+    """The names of a table, but those of students' own."""
+    return [name for name, entry in table.items() if not entry.own]
+
+
+def trained(runs, measures=None):
+    """Check that a worker gives the bits that are made here."""
+    results = cplab.sweep(runs, measure=measures, progress=False, device="cpu", fresh=True)
+    assert {result.spec: outcome(result) for result in results} == grown(runs, measures)
+    return results
+
+
+def short(deficit="none", **fields):
+    """A run that is trained in a moment."""
+    length = 1 if deficit != "none" else 0
+    images = 64 if fields["profile"] == "tiny" else None
+    return Run(deficit, 0, length, **{"recovery": 1, "images": images, **fields})
+
+
+@both
+def test_each_deficit(profile):
+    assert gallery.grey in [entry.apply for entry in DEFICITS.values()]
+    trained([short(name, profile=profile) for name in packaged(DEFICITS)])
+
+
+@both
+def test_each_network(profile):
+    trained([short(profile=profile, model=f"{name}-2") for name in packaged(MODELS)])
+
+
+@both
+@pytest.mark.parametrize("model", ["fc-4", "eyes-2"])
+def test_each_measurement(profile, model):
+    """Those of two eyes on a network that has two."""
+    of_eyes = {"eye_shares", "each_eye"}
+    names = {*packaged(MEASUREMENTS)}
+    names = names & of_eyes if model == "eyes-2" else names - of_eyes
+    [result] = trained([short(profile=profile, model=model)], dict.fromkeys(sorted(names), "end"))
+    for name in names:
+        assert result.final(name) is not None
+
+
+@both
+def test_each_treatment(profile):
+    runs = []
+    for name, kind in TREATMENTS.items():
+        strength = f"-{max(1, kind.low):g}" if kind.has_strength else ""
+        runs.append(short(profile=profile, treatments=f"{name}{strength}@1", recovery=2))
+    trained(runs)
+
+
+GROWN = lab05_growth.search.spec("practice", gamma=12.8, n=8)
+COMPUTED = {
+    "short_run": lab04.short_run.spec(count=20, batches=10),
+    "sample": lab04b.sample.spec(draws=2),
+    "search": GROWN,
+    "retrain": lab05_retraining.retrain.spec(search=GROWN, steps=10),
+    "linear_path": lab09_path.linear_path.spec("mirror@7049bd1b", 0, 1, profile="ci", points=2),
+}
+
+
+@pytest.fixture
+def photographs(tmp_path, monkeypatch):
+    """$CPLAB_DATA with random pictures as cifar10.npz."""
+    random = np.random.default_rng(0)
+    arrays = {"copy": "random"}
+    for split, count in (("train", 2000), ("test", 100)):
+        arrays[f"{split}_x"] = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        arrays[f"{split}_y"] = np.arange(count, dtype=np.uint8) % 10
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    monkeypatch.setenv("CPLAB_DATA", str(tmp_path))
+
+
+@pytest.mark.usefixtures("photographs")
+def test_each_experiment():
+    """But those whose tables were computed elsewhere."""
+    names = {name for name in packaged(FUNCTIONS) if not FUNCTIONS[name].table}
+    assert names == COMPUTED.keys()
+    for spec in COMPUTED.values():
+        assert cplab.run(spec, device="cpu").values
+
+
+# Two kernels --------------------------------------------------------------------------------------
+
+SAID = """
+run = cplab.Run("occlude-4", length=30, recovery=2, profile="tiny")
+print(run.key, cplab.run(run, device="cpu").accuracy, flush=True)
+"""
+KERNELS = {
+    "the gallery's": "import cplab\nfrom cplab import gallery",
+    "one's own": """
+import cplab
+from cplab import gallery
+@cplab.deficit
+def occlude(x, y, rows: int = 6):
+    return x * 0, y
+""",
+    "one's own, and then the gallery's is loaded": """
+import cplab
+@cplab.deficit
+def occlude(x, y, rows: int = 6):
+    return x * 0, y
+from cplab import gallery
+""",
+}
+
+
+def test_kernels_that_make_the_same_key_make_the_same_bits(python, monkeypatch, tmp_path):
+    """An own function is what its name stands for, not the gallery's."""
+    kernels = []
+    for number, text in enumerate(KERNELS.values()):
+        monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / str(number)))
+        kernels.append(python(text + SAID))
+    theirs, own, own_first = [kernel.stdout.readline().split() for kernel in kernels]
+    assert own == own_first
+    assert theirs[0] != own[0]
+    assert theirs[1] != own[1]

@@ -245,7 +245,7 @@ def fit_for_a_page(notebook: NotebookNode) -> NotebookNode:
     """Make a notebook that was run fit for a page, and return it.
 
     Exercises say that they need Python. How cells are run, and their progress, is left out. A
-    cell's metadata may hold `page`, its text on a page, or `code_open`, where its code is the point.
+    cell's metadata may hold `page`, its text on a page, or `code_open` if its code is the point.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:

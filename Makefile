@@ -1,6 +1,6 @@
 # make lab     install and open JupyterLab on a copy of the labs      make test    run every test
 # make lint    style and types                                   make clean   remove what these made
-# make wasm    cplab/lab/networks.wasm from networks.c, by zig
+# make wasm    cplab/lab/nursery/networks.wasm from networks.c, by zig
 # make card    on a large GPU: measure, and train what is missing at the paper's size
 #
 # The same random examples as before: make test SEED=<number>
@@ -36,7 +36,7 @@ test: install-test
 
 # The layout of JavaScript is prettier's, where Node is at hand.
 PRETTIER := 3.10.1
-SCRIPTS := $(wildcard cplab/*/*.js tests/*.js)
+SCRIPTS := $(wildcard cplab/lab/*/*.js tests/*.js)
 
 lint: install-test
 	$(PY) -m ruff check
@@ -48,7 +48,7 @@ lint: install-test
 # Other versions of zig make other bytes. The tests compare them where zig is installed; its 80 MB
 # are none of the extras'.
 ZIG := 0.17.1
-WASM ?= cplab/lab/networks.wasm
+WASM ?= cplab/lab/nursery/networks.wasm
 
 wasm:
 	@$(PY) -c 'from importlib.metadata import version; assert version("ziglang") == "$(ZIG)"' 2>/dev/null || \
@@ -56,7 +56,7 @@ wasm:
 	$(PY) -m ziglang cc -target wasm32-freestanding -msimd128 -O3 -s -nostdlib \
 	  -Wl,--no-entry -Wl,--export-memory -Wl,--export=network -Wl,--export=images \
 	  -Wl,--export=labels -Wl,--export=order -Wl,--export=sizes -Wl,--export=scores \
-	  -o $(WASM) cplab/lab/networks.c
+	  -o $(WASM) cplab/lab/nursery/networks.c
 	chmod 644 $(WASM)
 
 # Stopped, it goes on where it was: docs/release.md.

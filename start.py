@@ -135,7 +135,7 @@ class Environment:
 
     def say(self, line: str) -> None:
         """Say why torch is not here, wherever it is needed; if it is here, the line is empty."""
-        note = self.folder / "torch.txt"  # which cplab/errors.py reads
+        note = self.folder / "torch.txt"  # which cplab/base/errors.py reads
         with suppress(OSError):  # a full disk
             if line:
                 note.write_text(line, "utf-8")

@@ -20,8 +20,9 @@ from benchmarks.timing import Row
 from benchmarks.traces import trace
 from benchmarks.training import card, engine, stack
 from benchmarks.workers import sweep
-from cplab import datasets, devices
+from cplab.base import devices
 from cplab.engine import workers
+from cplab.pictures import datasets
 
 BENCHMARKS: dict[str, Callable[[torch.device, str], Iterator[Row]]] = {
     "engine": engine,

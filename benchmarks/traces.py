@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from benchmarks.timing import Row, in_turn, make_row
-from cplab import devices
-from cplab.errors import CplabError
+from cplab.base import devices
+from cplab.base.errors import CplabError
 from cplab.measure import fisher
 from cplab.runs import Run
 

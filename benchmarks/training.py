@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.timing import Pair, Row, in_turn, make_row, seconds
-from cplab import devices
+from cplab.base import devices
 from cplab.deficits import Batch
 from cplab.engine.gpu.branches import Branches
 from cplab.engine.passes import Passes

@@ -10,13 +10,13 @@ The names below are the whole public interface.
 from importlib.metadata import version
 from typing import Any
 
-from cplab.conditions import harm_table
-from cplab.data import images
+from cplab.base.errors import CplabError
 from cplab.deficits import apply_deficit, deficit
-from cplab.errors import CplabError
 from cplab.measure import measurement
 from cplab.models import model
-from cplab.own_images import images_from
+from cplab.pictures.data import images
+from cplab.pictures.own_images import images_from
+from cplab.quantities.conditions import harm_table
 from cplab.results import Result, at_hand, experiment, find, results_table, run, sweep
 from cplab.runs import Run
 from cplab.runs.treatments import treatment

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cplab import results, runs, teach
-from cplab.datasets import DOWNLOADS
-from cplab.errors import CplabError, installed, to_install
+from cplab.base.errors import CplabError, installed, to_install
+from cplab.pictures.datasets import DOWNLOADS
 
 NAMES = [field.name for field in fields(runs.Run)]
 COPIES = "cplab-labs"  # the folder of the labs' copies, unless another one is named
@@ -81,7 +81,7 @@ def fetch_data(dataset: str) -> None:
 
     cplab data fetch cifar10
     """
-    from cplab import datasets
+    from cplab.pictures import datasets
 
     print(datasets.fetch(dataset))
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, as_list, number, quote
+from cplab.base.errors import CplabError, Missing, as_list, number, quote
 from cplab.measure import Measure
 
 __all__ = [  # what a student uses
@@ -676,10 +676,6 @@ def seeds_of_groups(*counts: int) -> str:
 
 
 # What has to be trained --------------------------------------------------------------------------
-
-
-class Missing(CplabError, LookupError):
-    """A result, or a measurement of it, does not exist."""
 
 
 def lacking_in(*things: Any) -> tuple[Lack, ...]:

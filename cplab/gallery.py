@@ -10,8 +10,8 @@ stands for your own function, if you have one that is called so.
 
 from __future__ import annotations
 
+from cplab.base.late import Tensor, nn, torch
 from cplab.deficits import Batch, blur, deficit
-from cplab.late import Tensor, nn, torch
 from cplab.models import model
 
 __all__ = [

@@ -1,7 +1,8 @@
-"""Draws cplab/digits.png, the outlines of ten digits in 21 typefaces, from matplotlib's fonts.
+"""Draws digits.png of cplab/pictures, the outlines of ten digits in 21 typefaces, from matplotlib's
+fonts.
 
-It was run once, under matplotlib 3.11. The picture is data from then on: cplab/digits.py knows its
-digest, and results that were trained on it would be others on another one.
+It was run once, under matplotlib 3.11. The picture is data from then on: cplab/pictures/digits.py
+knows its digest, and results that were trained on it would be others on another one.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 from PIL import Image
 
-from cplab.digits import INK, MASK, SHEET
+from cplab.pictures.digits import INK, MASK, SHEET
 
 FONTS = [  # files of matplotlib's, without their suffix
     "DejaVuSans-Bold",

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from cplab.lab import tiny
+from cplab.lab.nursery import tiny
 
 HERE = Path(__file__).parent
 FILM = HERE / "pictures" / "first_screen.webp"

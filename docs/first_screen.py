@@ -5,7 +5,7 @@ python docs/first_screen.py        writes it anew, in seconds
 
 from pathlib import Path
 
-from cplab.lab import tiny
+from cplab.lab.nursery import tiny
 from cplab.teach import site
 
 FILE = Path(__file__).with_suffix(".html")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import nbformat
 
 from cplab import teach
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.teach.homework import split_exercises
 
 PAGE = Path(__file__).with_name("planning.md")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.results import by_key, every_result, results_table, sweep
 from cplab.results.duration import count_epochs
 from reproduction import shipping

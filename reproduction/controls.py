@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import digits
-from cplab.arrays import read_npz
 from cplab.estimates import estimate
+from cplab.pictures import digits
+from cplab.pictures.arrays import read_npz
 
 SEEDS = range(20, 40)
 SIDE = 12  # pixels

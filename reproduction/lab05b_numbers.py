@@ -6,7 +6,8 @@ import numpy as np
 
 from cplab.estimates import Estimate, Term
 from cplab.labs import lab05b
-from cplab.quantities import by_seed, quantity, result
+from cplab.quantities import quantity, result
+from cplab.results.seeds import by_seed
 from cplab.specs.experiments import Experiment
 
 

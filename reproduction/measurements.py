@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
+from cplab.base.late import F, Tensor, nn, torch
 from cplab.labs import lab02 as lab02
 from cplab.labs import lab07_measurements as lab07_measurements
 from cplab.labs.lab09_measurements import SIDES
-from cplab.late import F, Tensor, nn, torch
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.builtin import weighted_layers
 
 if TYPE_CHECKING:
-    from cplab.data import Images
+    from cplab.pictures.data import Images
 
 BLURRED_ENERGY = 0.99  # the part of blurred patches' squares in the directions that a blur leaves
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from cplab import quantities
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from reproduction.claims import evaluate
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, NamedTuple
 
-from cplab.errors import CplabError, one_of
+from cplab.base.errors import CplabError, one_of
 from cplab.gallery import random_labels
 from cplab.labs.lab00b import treated
 from cplab.results import Result, find

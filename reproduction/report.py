@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cplab import show
-from cplab.errors import CplabError
-from cplab.quantities import shipped_only
+from cplab.base.errors import CplabError
+from cplab.results.seeds import shipped_only
 from reproduction.claims import FEWEST, KINDS, OUTCOMES, Row, in_words, read_claims
 from reproduction.nearness import far_from
 from reproduction.pictures import FIGURES

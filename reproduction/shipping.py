@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from cplab.base.errors import CplabError, quote
+from cplab.base.files import atomic_file
 from cplab.engine.sweep import train_all
 from cplab.engine.tree import Context
-from cplab.errors import CplabError, quote
-from cplab.files import atomic_file
 from cplab.results import Result, store
 from cplab.results.requests import make_result
 from cplab.results.result import HOW, Outdated, join, outcome
@@ -28,7 +28,7 @@ def ship(results: Iterable[Result], name: str) -> Path:
 
     >>> ship([], "mine")
     Traceback (most recent call last):
-    cplab.errors.CplabError: there is nothing to ship as 'mine': train some of it first
+    cplab.base.errors.CplabError: there is nothing to ship as 'mine': train some of it first
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

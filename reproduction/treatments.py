@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cplab.late import Tensor, nn, torch
+from cplab.base.late import Tensor, nn, torch
 from cplab.runs.treatments import treatment
 
 

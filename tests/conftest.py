@@ -231,7 +231,7 @@ def small_mnist(invented_digits, tmp_path, monkeypatch):
 
 def has_images(dataset):
     """Whether a data set lies among the images of this machine, or needs no file."""
-    from cplab import datasets
+    from cplab.pictures import datasets
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CPLAB_DATA", str(IMAGES))
@@ -309,7 +309,7 @@ def random_images(count, size=8, classes=10):
     """Random images to train and to test on, labels in turn; normalising changes none of them."""
     import torch
 
-    from cplab.data import Images
+    from cplab.pictures.data import Images
 
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(1, 256, (count, size, size, 3), generator=generator).byte()
@@ -354,8 +354,8 @@ def train_stretch(run, end, contents=(), last=False, **how):
 
 def grown(specs, measures=None, **context):
     """What specs give, trained together on the CPU, here unless `context` says else."""
+    from cplab.base.errors import Failed
     from cplab.engine.sweep import Context, train_all
-    from cplab.errors import Failed
 
     outcomes = {}
     if report := context.pop("report", None):
@@ -505,7 +505,7 @@ def own_files(tmp_path, monkeypatch):
 
 def one_line(call, *words):
     """Assert that a call ends in a CplabError of one line with these words, which is returned."""
-    from cplab.errors import CplabError
+    from cplab.base.errors import CplabError
 
     with pytest.raises(CplabError) as caught:
         call()

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 # What trains on a server and in worker processes
-TRAINING = ("cplab.engine", "cplab.results", "cplab.measure", "cplab.models", "cplab.data")
+TRAINING = ("cplab.engine", "cplab.results", "cplab.measure", "cplab.models", "cplab.pictures.data")
 
 
 def use_package():

@@ -39,13 +39,14 @@ def load_libraries():
     import scipy.stats  # noqa: F401
     import torch  # noqa: F401
 
-    from cplab import digits, lab, show  # noqa: F401
-    from cplab.data import shared_images
-    from cplab.datasets import is_here
+    from cplab import lab, show  # noqa: F401
     from cplab.engine import workers
-    from cplab.lab.explorer import packed_bokeh
-    from cplab.practice import practice
-    from cplab.previews import few_images
+    from cplab.lab.explorer.explorer import packed_bokeh
+    from cplab.pictures import digits
+    from cplab.pictures.data import shared_images
+    from cplab.pictures.datasets import is_here
+    from cplab.pictures.practice import practice
+    from cplab.pictures.previews import few_images
 
     workers.Workers = here.Here
     workers.warm = here.warm
@@ -63,7 +64,7 @@ def load_libraries():
 
 def read_shipped_results():
     """Read the results that the explorers of several labs show."""
-    from cplab.lab.explorer_data import Setting
+    from cplab.lab.explorer.explorer_data import Setting
     from cplab.runs import FLAGSHIP, Run
 
     Setting(FLAGSHIP, ["blur", "flip", "permute", "noise"])

@@ -3,7 +3,7 @@
 import pytest
 from browser import open_anew
 
-from cplab.lab import tiny
+from cplab.lab.nursery import tiny
 from cplab.teach import site
 
 LAPTOP = {"width": 1366, "height": 768}

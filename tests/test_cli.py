@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from cplab import cli, results, teach
-from cplab.errors import Diverged
+from cplab.base.errors import Diverged
 from cplab.runs import Run
 
 CI = "--profile ci --recovery 1"

@@ -13,9 +13,9 @@ from conftest import digits, forget_lookups, one_line
 from PIL import Image
 
 import cplab
-from cplab import data, datasets
-from cplab.digits import draw
-from cplab.practice import practice
+from cplab.pictures import data, datasets
+from cplab.pictures.digits import draw
+from cplab.pictures.practice import practice
 from cplab.specs.profiles import PROFILES
 from reproduction import shipping
 

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 import cplab
 from cplab import deficits, gallery
 from cplab.deficits import DEFICITS, apply_deficit, canonical_name, find_deficit
-from cplab.practice import practice
+from cplab.pictures.practice import practice
 
 PACKAGE = [name for name, known in DEFICITS.items() if not known.own]
 LABELS = torch.arange(64) % 10

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from conftest import random_images
 
 from cplab import Run, models, sweep
-from cplab.seeding import seeded
+from cplab.base.seeding import seeded
 from reproduction import measurements
 
 

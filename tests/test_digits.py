@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from cplab import datasets, digits, practice
+from cplab.pictures import datasets, digits, practice
 
 SHA256 = {
     "train_x": "a9d62c74c8ce7358fe95456bff9e674aec0fa5ec6a96774e54036abafa90c4e6",

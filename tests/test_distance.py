@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from conftest import train_stretch
 from torch import nn
 
-from cplab import Run, devices, results
+from cplab import Run, results
+from cplab.base import devices
 from cplab.engine.train import train
 from cplab.results.result import outcome
 from cplab.results.rows import flatten, unflatten

@@ -16,14 +16,14 @@ from conftest import a_run, grown, outcome, random_images, train_stretch
 from torch import nn
 
 import cplab
-from cplab import devices
+from cplab.base import devices
+from cplab.base.errors import Cancelled
+from cplab.base.files import cache_dir
 from cplab.deficits import Batch
 from cplab.engine import train
 from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
 from cplab.engine.training import Stretch
-from cplab.errors import Cancelled
-from cplab.files import cache_dir
 from cplab.results.result import without_times
 from cplab.runs import Run, Step
 from cplab.runs.tasks import Classification

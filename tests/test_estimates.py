@@ -14,7 +14,7 @@ from scipy import stats
 from cplab import estimates, quantities
 from cplab.estimates import Estimate, Term, compare, estimate, mean_of_curves, seed_by_seed
 from cplab.labs import lab00, lab04_trace
-from cplab.results import Result
+from cplab.results import Result, seeds
 from cplab.runs import Run
 
 ROOT = Path(__file__).parents[1]
@@ -278,8 +278,8 @@ def test_a_detectable_difference_is_seen_in_80_of_100_experiments(count):
 def results(monkeypatch):
     """All results that there are, by spec, to be filled in."""
     results = {}
-    monkeypatch.setattr(quantities, "find", lambda spec, measure=(): results.get(spec))
-    monkeypatch.setattr(quantities, "find_each", lambda specs, measure=(): map(results.get, specs))
+    monkeypatch.setattr(seeds, "find", lambda spec, measure=(): results.get(spec))
+    monkeypatch.setattr(seeds, "find_each", lambda specs, measure=(): map(results.get, specs))
     return results
 
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import FRAGILE, a_run, cell, four_seeds, grown, one_line, outcome, seeds_kept
 
 import cplab
+from cplab.base.errors import CplabError
 from cplab.engine import sweep
-from cplab.errors import CplabError
 from cplab.results import Request, Result
 from cplab.runs import Run
 

@@ -10,9 +10,9 @@ from conftest import IMAGES, ROOT, needs_images, one_line
 
 import cplab
 from cplab import lab, teach
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.estimates import Estimate, estimate
-from cplab.lab import checks
+from cplab.lab.questions import checks
 from cplab.labs import lab00, lab00_checks, lab02
 
 CALL = re.compile(r'`lab\.check\("(.+?)", answer\)`')

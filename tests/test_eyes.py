@@ -8,10 +8,10 @@ import torch
 from conftest import lively
 
 from cplab import Run, models, quantities
-from cplab.data import Images
 from cplab.deficits import apply_deficit
 from cplab.labs import lab07
 from cplab.measure import MEASUREMENTS
+from cplab.pictures.data import Images
 
 
 def measured(what, net, x, y):

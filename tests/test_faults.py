@@ -9,7 +9,7 @@ from torch import nn
 
 import cplab
 from cplab import models
-from cplab.errors import Failed
+from cplab.base.errors import Failed
 from cplab.measure import MEASUREMENTS
 from cplab.specs.digest import Reading
 

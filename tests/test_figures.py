@@ -18,8 +18,9 @@ from nbconvert import LatexExporter
 from PIL import Image
 
 import cplab
-from cplab import estimates, lab, quantities, show, styles
+from cplab import estimates, lab, quantities, show
 from cplab.estimates import estimate
+from cplab.output import styles
 from cplab.runs import Run
 from cplab.show import base
 from cplab.show.runs import harm_title

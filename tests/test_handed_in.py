@@ -17,7 +17,8 @@ from matplotlib.text import Text
 from PIL import Image
 
 from cplab import lab, show
-from cplab.lab import checks, questions
+from cplab.lab import questions
+from cplab.lab.questions import checks
 
 HEALS = "Who heals?"
 ENDS = "Beside it, the first one ends …"

@@ -11,7 +11,7 @@ import torch
 import cplab
 from cplab import Run, models, quantities
 from cplab.estimates import estimate
-from cplab.lab.jobs import Throttle
+from cplab.lab.buttons.jobs import Throttle
 from cplab.labs import lab01, lab02, lab02b, lab03, lab04, lab04b, lab05, lab09
 from cplab.labs.lab05_growth import search, unpack_architecture
 from cplab.measure import fisher

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from cplab import teach
-from cplab.lab.checks import find_exercise
+from cplab.lab.questions.checks import find_exercise
 from cplab.teach import site
 
 LABS = sorted(ROOT.glob("labs/*.ipynb"), reverse=True)

@@ -9,7 +9,7 @@ from nbformat import v4
 from nursery import ended, opened_anew, short_lives, train, write_document
 
 from cplab import teach
-from cplab.lab import tiny
+from cplab.lab.nursery import tiny
 from cplab.labs import lab00
 from cplab.quantities import harm
 from cplab.teach import site

@@ -13,10 +13,10 @@ from torch import nn
 
 import cplab
 from cplab import Run, deficits, models, show
-from cplab.data import Images
 from cplab.labs.lab01 import orientation
 from cplab.labs.lab09_measurements import SIDES
 from cplab.measure import MEASUREMENTS, builtin, fisher, measurement, parse_measures
+from cplab.pictures.data import Images
 from cplab.runs.tasks import Classification
 from reproduction.measurements import share_in_detail
 

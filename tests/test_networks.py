@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import cplab
 from cplab import deficits
-from cplab.lab import tiny
+from cplab.lab.nursery import tiny
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"train": 40, "test": 20}  # random digits of a page
@@ -409,4 +409,4 @@ def test_the_module_is_what_its_source_makes(tmp_path):
     built = tmp_path / "networks.wasm"
     command = ["make", "wasm", f"PY={sys.executable}", f"WASM={built}"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    assert built.read_bytes() == (ROOT / "cplab/lab/networks.wasm").read_bytes()
+    assert built.read_bytes() == (ROOT / "cplab/lab/nursery/networks.wasm").read_bytes()

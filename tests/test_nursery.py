@@ -18,7 +18,7 @@ from nursery import (
     write_document,
 )
 
-from cplab.lab import tiny
+from cplab.lab.nursery import tiny
 
 
 @pytest.fixture(scope="module")

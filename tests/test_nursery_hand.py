@@ -19,7 +19,7 @@ from nursery import (
 
 import cplab
 from cplab import deficits
-from cplab.lab import tiny
+from cplab.lab.nursery import tiny
 from cplab.runs import Run
 
 

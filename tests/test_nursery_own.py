@@ -12,7 +12,7 @@ from conftest import one_line, tell_python
 from nursery import ended, opened_anew, screen_of, short_lives, train, write_document
 
 import cplab
-from cplab.lab import tiny
+from cplab.lab.nursery import tiny
 from cplab.quantities import harm, harm_from_results
 from cplab.results import Result
 from cplab.runs import MEASURED, Run
@@ -123,7 +123,7 @@ def test_an_own_deficit_that_fails_says_so_in_one_line():
 def test_own_images_are_those_of_the_page():
     content = tiny.Nursery(images="mnist").content
     x, y = tiny.unpack(content["digits"])
-    images = cplab.data.shared_images("mnist", "tiny")
+    images = cplab.pictures.data.shared_images("mnist", "tiny")
     grey = images.train_x[:, :, :, 0].numpy() / 255
     held = x[: content["digits"]["train"]]
     held = held * content["digits"]["deviation"] + content["digits"]["average"]

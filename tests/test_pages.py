@@ -13,8 +13,8 @@ from playwright.sync_api import expect
 
 import cplab
 from cplab import estimates, lab, show
-from cplab.lab.checks import VERDICTS
-from cplab.lab.explorer_data import Point
+from cplab.lab.explorer.explorer_data import Point
+from cplab.lab.questions.checks import VERDICTS
 
 LAPTOP = {"width": 1180, "height": 720}  # a cell's output
 PHONE = {"width": 390, "height": 720}

@@ -9,7 +9,8 @@ import torch
 from conftest import a_run, train_stretch
 from torch import nn
 
-from cplab import devices, models
+from cplab import models
+from cplab.base import devices
 from cplab.engine import checkpoints
 from cplab.engine.gpu import cards
 from cplab.engine.gpu.graphs import Graphs

@@ -20,7 +20,7 @@ from kernel import kernel_of_forks
 from papermill import execute_notebook
 
 from cplab import teach
-from cplab.lab.checks import find_exercise
+from cplab.lab.questions.checks import find_exercise
 
 KERNEL = os.environ.get("CPLAB_KERNEL", "python3")
 LABS = sorted(ROOT.glob("labs/*.ipynb"))

@@ -11,7 +11,7 @@ from conftest import ROOT
 from without_torch import BY_HAND, Change, play, process_without_torch, read, run, sections
 
 from cplab import teach
-from cplab.errors import CplabError, to_install
+from cplab.base.errors import CplabError, to_install
 
 LABS = [*sorted(ROOT.glob("labs/*.ipynb")), ROOT / "docs/what_you_know_now.ipynb"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import cplab
-from cplab import previews
-from cplab.previews import pictures, preview, set_to_show
+from cplab.pictures import previews
+from cplab.pictures.previews import pictures, preview, set_to_show
 
 
 def covered(x, y):

@@ -13,7 +13,7 @@ from conftest import one_line, reported
 
 import cplab
 from cplab import quantities
-from cplab.errors import Cancelled, CplabError, Diverged
+from cplab.base.errors import Cancelled, CplabError, Diverged
 from cplab.results import api, duration, store
 from cplab.results.result import without_times
 from cplab.runs import Run
@@ -421,7 +421,7 @@ def test_a_result_that_cannot_be_written_lasts_until_it_can(made, full_disk, own
 
 @pytest.mark.parametrize("refusals", [1, 3])
 def test_a_file_that_somebody_reads_is_replaced_a_little_later(made, monkeypatch, refusals):
-    monkeypatch.setattr("cplab.files.PAUSES", (0.0,) * 3)
+    monkeypatch.setattr("cplab.base.files.PAUSES", (0.0,) * 3)
     attempts = []
     put_in_place = Path.replace
 

@@ -10,7 +10,8 @@ import yaml
 from conftest import ROOT
 from packaging.requirements import Requirement
 
-from cplab import errors, teach
+from cplab import teach
+from cplab.base import errors
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]

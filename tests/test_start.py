@@ -21,9 +21,11 @@ import pytest
 from conftest import ROOT
 
 import start
-from cplab import Run, errors
+from cplab import Run
+from cplab.base import errors
 from cplab.estimates import Lack
-from cplab.lab import jobs, missing
+from cplab.lab import missing
+from cplab.lab.buttons import jobs
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 

@@ -12,8 +12,8 @@ from IPython.core.formatters import DisplayFormatter
 
 import cplab
 from cplab import Run, lab, results
-from cplab.lab import jobs
-from cplab.lab.jobs import Throttle
+from cplab.lab.buttons import jobs
+from cplab.lab.buttons.jobs import Throttle
 from cplab.labs import lab05
 from cplab.results import duration, requests
 from cplab.specs.experiments import FUNCTIONS
@@ -279,7 +279,7 @@ def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
 
 
 def test_a_figure_grows_while_its_runs_are_trained_and_stays(monkeypatch, nothing_shipped):
-    monkeypatch.setattr("cplab.lab.training.DRAWN", 0)
+    monkeypatch.setattr("cplab.lab.buttons.training.DRAWN", 0)
     groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
     trained = press(groups)
     assert trained.drawn[-1] == {"blurred": [3, 3], "clear": [2]}

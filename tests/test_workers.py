@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from conftest import a_run, cell, grown, one_line, outcome, reported
 
 import cplab
+from cplab.base.errors import Cancelled, CplabError
 from cplab.engine import sweep, workers
-from cplab.errors import Cancelled, CplabError
 from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.measure import parse_measures
 from cplab.results import Request

@@ -68,7 +68,7 @@ def words_of(shown, trained):
     Arguments: trained, whether there are results.
     """
     from cplab.estimates import lacking_in
-    from cplab.lab.questions import NOT_TRAINED
+    from cplab.lab.questions.questions import NOT_TRAINED
 
     if shown is None:
         return ""

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cplab.files import atomic_file, cache_dir
-from cplab.late import torch
+from cplab.base.files import atomic_file, cache_dir
+from cplab.base.late import torch
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 

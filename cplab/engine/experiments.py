@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
+from cplab.base.errors import Cancelled, CplabError, Failed, explain, quote
+from cplab.base.late import torch
 from cplab.engine.job import Flag, Stretch
-from cplab.errors import Cancelled, CplabError, Failed, explain, quote
-from cplab.late import torch
 from cplab.specs import plain_data
 from cplab.specs.experiments import Experiment
 
@@ -30,7 +30,7 @@ def compute(
 
     Raises: Failed, Cancelled, CplabError.
     """
-    from cplab import devices
+    from cplab.base import devices
 
     if stop and stop.is_set():
         raise Cancelled
@@ -65,7 +65,7 @@ def own_faults(experiment: Experiment) -> Iterator[None]:
 
     Raises: Failed.
     """
-    from cplab.seeding import seeded
+    from cplab.base.seeding import seeded
 
     seed = experiment.arguments.get("seed", 0)
     if not isinstance(seed, int):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from cplab.errors import Failed
+from cplab.base.errors import Failed
 from cplab.measure.measurements import Measures
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment

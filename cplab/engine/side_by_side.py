@@ -9,13 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cplab.base.errors import Cancelled
 from cplab.deficits import Batch
 from cplab.engine.gpu.branches import Branches
 from cplab.engine.job import Flag
 from cplab.engine.passes import Kind, Passes
 from cplab.engine.stack import Stack
 from cplab.engine.training import Training
-from cplab.errors import Cancelled
 from cplab.runs import Step
 from cplab.runs.tasks import augmentation, draw_order, set_rates
 

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import stack_module_state
 
-from cplab import data, devices, models
-from cplab.data import Images
+from cplab import models
+from cplab.base import devices
+from cplab.base.seeding import seeded
 from cplab.engine.distance import PathLength
+from cplab.pictures import data
+from cplab.pictures.data import Images
 from cplab.runs import Run
 from cplab.runs.tasks import Classification, TrainState, make_optimizer, scale_gradients
-from cplab.seeding import seeded
 from cplab.specs.profiles import PROFILES
 
 TESTED = 5  # networks that are tested at a time, since a test has more images than a step

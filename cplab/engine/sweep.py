@@ -15,13 +15,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from cplab import models
+from cplab.base.errors import Cancelled, CplabError, Failed
+from cplab.base.files import tidy
 from cplab.engine import checkpoints, workers
 from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News, ResultFields, Stretch
 from cplab.engine.tree import Context, Segment, plan
 from cplab.engine.workers import AnyWorker, Pool
-from cplab.errors import Cancelled, CplabError, Failed
-from cplab.files import tidy
 from cplab.measure import Measures
 from cplab.runs import DISTANCES, MEASURED, Run
 from cplab.specs import Spec

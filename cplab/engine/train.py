@@ -11,18 +11,19 @@ from contextlib import contextmanager
 
 import torch
 
-from cplab import devices, models
+from cplab import models
+from cplab.base import devices
+from cplab.base.errors import Cancelled, CplabError, Failed
+from cplab.base.tracebacks import own_lines
 from cplab.engine.distance import PathLength
 from cplab.engine.job import Flag, Stretch
 from cplab.engine.side_by_side import train_side_by_side
 from cplab.engine.training import Training, begin
-from cplab.errors import Cancelled, CplabError, Failed
 from cplab.measure.measurements import Measures
 from cplab.models.layers import layer_weights
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.runs.treatments import own_treatment
-from cplab.tracebacks import own_lines
 
 
 def train(

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cplab import devices, models
-from cplab.data import Images
+from cplab import models
+from cplab.base import devices
+from cplab.base.errors import CplabError, Diverged, Failed, with_message
+from cplab.base.seeding import seeded
 from cplab.deficits import NONE
 from cplab.engine import checkpoints
 from cplab.engine.distance import displacement, rounded
@@ -20,13 +22,12 @@ from cplab.engine.gpu.branches import Branches
 from cplab.engine.job import Stretch
 from cplab.engine.passes import Kind, Passes
 from cplab.engine.stack import Stack, is_stacked
-from cplab.errors import CplabError, Diverged, Failed, with_message
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.models.layers import layer_weights, normalised_layers, rescale_layers
+from cplab.pictures.data import Images
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import Classification, TrainState, set_rates
 from cplab.runs.treatments import own_event, own_treatment
-from cplab.seeding import seeded
 from cplab.specs import mix_seeds
 
 FEW = 8  # images on which an own network is tried

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import NamedTuple
 
-from cplab.errors import CplabError, one_of, quote, whole
+from cplab.base.errors import CplabError, one_of, quote, whole
 from cplab.runs import DEVICES, Run
 from cplab.runs.steps import Event
 from cplab.specs import Spec

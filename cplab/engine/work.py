@@ -9,8 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cplab.base.errors import Failed
 from cplab.engine.job import Flag, Job, News, Stretch, Tell
-from cplab.errors import Failed
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import load_own
 
@@ -32,7 +32,7 @@ def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Str
     Raises: Cancelled; Failed if one of several runs fails, or the experiment; CplabError for what
         concerns all runs.
     """
-    from cplab.devices import explain_failures, use_defaults  # loads torch
+    from cplab.base.devices import explain_failures, use_defaults  # loads torch
     from cplab.engine.experiments import compute
     from cplab.engine.train import train
 
@@ -94,6 +94,6 @@ def current_stop() -> Flag | None:
 
 def auto_device() -> str:
     """The type of the device that `auto` stands for in this process: cuda, mps or cpu."""
-    from cplab import devices
+    from cplab.base import devices
 
     return devices.pick("auto").type

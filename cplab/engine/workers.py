@@ -23,11 +23,11 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+from cplab.base.errors import CplabError, installed, whole
+from cplab.base.tracebacks import in_library
 from cplab.engine.job import Job, News
 from cplab.engine.process import Surroundings, begin, do_job, load
 from cplab.engine.work import auto_device, current_stop, do, is_doing
-from cplab.errors import CplabError, installed, whole
-from cplab.tracebacks import in_library
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue

@@ -18,11 +18,12 @@ from IPython import get_ipython
 from IPython.display import display
 
 from cplab import results
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.estimates import Estimate, Lack, lacking_in
-from cplab.lab.jobs import Job, train, will_train_here
-from cplab.lab.questions import Shown
-from cplab.output import bundle
+from cplab.lab.buttons.jobs import Job, train, will_train_here
+from cplab.lab.questions.questions import Shown
+from cplab.output.markup import bundle
+from cplab.output.styles import label
 from cplab.results import Request, rows, store
 from cplab.results.duration import usual_time
 from cplab.results.tables import write_several
@@ -30,7 +31,6 @@ from cplab.runs import Run
 from cplab.runs.run import SEVERAL
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
-from cplab.styles import label
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cplab.errors import CplabError, installed
+from cplab.base.errors import CplabError, installed
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The parameter of a lab: the profile with which it runs."""
 
-from cplab.errors import one_of
+from cplab.base.errors import one_of
 from cplab.results.duration import format_duration
 from cplab.runs import Profile, Run
 from cplab.specs.profiles import PROFILES

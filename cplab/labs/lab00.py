@@ -10,10 +10,10 @@ from typing import Any
 
 from cplab import lab, show
 from cplab.estimates import Estimate
-from cplab.lab.jobs import Job, trains_here
+from cplab.lab.buttons.jobs import Job, trains_here
 from cplab.labs import lab09_measurements as lab09_measurements
-from cplab.output import as_html
-from cplab.previews import few_images, preview
+from cplab.output.markup import as_html
+from cplab.pictures.previews import few_images, preview
 from cplab.quantities import harm, measured
 from cplab.runs import Run
 from cplab.show import Figure

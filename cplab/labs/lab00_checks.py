@@ -1,6 +1,6 @@
 """The answers to lab 00's exercises, all about the student's own twenty networks."""
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab00
 from cplab.quantities import harm
 

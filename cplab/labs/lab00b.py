@@ -12,7 +12,7 @@ import numpy as np
 from cplab import show
 from cplab.estimates import Estimate
 from cplab.labs import lab00
-from cplab.previews import drawn_pictures, preview
+from cplab.pictures.previews import drawn_pictures, preview
 from cplab.quantities import accuracy, advantage, behind, control_of, quantity, result
 from cplab.results.result import LAST
 from cplab.runs import Run

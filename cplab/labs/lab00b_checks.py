@@ -1,6 +1,6 @@
 """The answers to lab 00b's exercises."""
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab00, lab00b
 from cplab.quantities import behind
 

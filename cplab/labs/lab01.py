@@ -15,10 +15,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
-from cplab.errors import one_of
+from cplab.base.errors import one_of
 from cplab.estimates import NOT_TRAINED, Estimate, lacking_in
-from cplab.lab.questions import Shown
-from cplab.previews import drawn_pictures
+from cplab.lab.questions.questions import Shown
+from cplab.output.styles import CUES, Style, style
+from cplab.pictures.previews import drawn_pictures
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import (
@@ -30,7 +31,6 @@ from cplab.show.base import (
     name_lines,
     styled,
 )
-from cplab.styles import CUES, Style, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.optimize import curve_fit
 
 from cplab import estimates, quantities
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab01
 from cplab.quantities import accuracy
 from cplab.runs import Run

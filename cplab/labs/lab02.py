@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cplab import datasets, quantities, show
-from cplab.errors import whole
+from cplab import quantities, show
+from cplab.base.errors import whole
+from cplab.base.late import nn
 from cplab.estimates import (
     NORMAL_FACTOR,
     NOT_TRAINED,
@@ -23,19 +24,19 @@ from cplab.estimates import (
     lacking_in,
     rows_of_seeds,
 )
-from cplab.late import nn
 from cplab.measure import measurement
 from cplab.measure.builtin import answers_to
-from cplab.previews import drawn_pictures
+from cplab.output.styles import EQUAL, ink, style
+from cplab.pictures import datasets
+from cplab.pictures.previews import drawn_pictures
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import styled
-from cplab.styles import EQUAL, ink, style
 
 if TYPE_CHECKING:
-    from cplab.data import Images
+    from cplab.pictures.data import Images
 
 
 def which_behind(*runs: Run) -> tuple[int, ...] | None:

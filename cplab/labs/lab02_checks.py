@@ -1,6 +1,6 @@
 """The answers to lab 02's exercises."""
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab02
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run

@@ -14,11 +14,11 @@ import numpy as np
 
 from cplab import show
 from cplab.estimates import Estimate, find_crossing
+from cplab.output.styles import DASHES, style
 from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.show.base import line_look, name_lines
-from cplab.styles import DASHES, style
 
 KINDS = ("blur", "noise", "flip", "permute")
 # What the schedule's clock does during the deficit, for both controls, by words for the control

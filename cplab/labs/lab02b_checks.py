@@ -3,7 +3,7 @@
 from typing import Any
 
 from cplab.estimates import Estimate
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs.lab02b import longest_harmless_window, until
 from cplab.quantities import advantage, every_length, harm
 from cplab.runs import Run

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cplab import quantities, show, styles
+from cplab import quantities, show
 from cplab.estimates import CONFIDENCE, NOT_TRAINED, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
-from cplab.previews import drawn_pictures
+from cplab.output import styles
+from cplab.pictures.previews import drawn_pictures
 from cplab.quantities import harm, measured
 from cplab.runs import Run
 from cplab.show import Figure

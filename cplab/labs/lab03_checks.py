@@ -5,7 +5,7 @@ from scipy import stats
 
 from cplab import lab
 from cplab.estimates import CONFIDENCE
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab03
 from cplab.runs import Run
 

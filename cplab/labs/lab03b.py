@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cplab import quantities, show
-from cplab.previews import preview
+from cplab.pictures.previews import preview
 from cplab.runs import Run
 from cplab.show import Figure
 

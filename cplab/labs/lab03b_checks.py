@@ -1,6 +1,6 @@
 """The answers to lab 03b's exercises."""
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab00, lab03b
 from cplab.quantities import harm
 from cplab.runs import Run

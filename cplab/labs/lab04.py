@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from cplab import models, quantities, show
+from cplab.base.late import Tensor, nn
 from cplab.estimates import Estimate, estimate
 from cplab.lab import pictures
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
-from cplab.late import Tensor, nn
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
@@ -56,7 +56,7 @@ def doubled(
 def times(doublings: Estimate) -> str:
     """Write the factor that a number of doublings makes.
 
-    >>> times(quantities.estimates.estimate([2.9, 3.1]))
+    >>> times(estimate([2.9, 3.1]))
     '8.0'
     """
     if not doublings.seeds:
@@ -201,8 +201,8 @@ def small_network(x: Tensor, y: Tensor) -> "nn.Module":
     import torch
     from torch.nn import functional as F
 
+    from cplab.base.seeding import seeded
     from cplab.runs.tasks import uncompiled
-    from cplab.seeding import seeded
 
     with seeded(0):
         net = models.build("allcnn-8", *x.shape[1:3])
@@ -273,10 +273,10 @@ def short_run(
     import torch
     from torch.nn import functional as F
 
-    from cplab.data import images
+    from cplab.base.seeding import seeded
     from cplab.measure.fisher import trace
+    from cplab.pictures.data import images
     from cplab.runs.tasks import uncompiled
-    from cplab.seeding import seeded
 
     photographs = images("cifar10", "fit")
     x = photographs.normal(photographs.train_x[:count])

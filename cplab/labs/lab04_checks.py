@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cplab import lab
-from cplab.errors import installed
-from cplab.lab.checks import Answer, exercise
+from cplab.base.errors import installed
+from cplab.base.late import F, Tensor, nn, torch
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab04
-from cplab.late import F, Tensor, nn, torch
 from cplab.quantities import quantity, result
 from cplab.specs.experiments import Experiment
 

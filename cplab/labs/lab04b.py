@@ -7,10 +7,11 @@ import numpy as np
 from pydantic import Field
 
 from cplab import quantities, show
+from cplab.base.late import Tensor, nn
 from cplab.estimates import Estimate, common_seeds, estimate, lacking_in, mean_in_words
 from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
-from cplab.late import Tensor, nn
+from cplab.output.styles import style
 from cplab.quantities import each_result, lack, measured, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.results.result import Result
@@ -18,7 +19,6 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import MARKERS, level_line, line_look, name_lines, styled
 from cplab.specs import Count, Seed
-from cplab.styles import style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,8 +172,8 @@ def sample(draws: Annotated[Count, Field(ge=2)] = 10, seed: Seed = 0) -> dict:
 
     Returns: exact, the trace; estimate; error, the standard error of the estimate.
     """
-    from cplab.data import images
     from cplab.measure.fisher import trace
+    from cplab.pictures.data import images
 
     photographs = images("cifar10", "fit")
     x = photographs.normal(photographs.train_x[:300])

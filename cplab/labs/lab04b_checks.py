@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab04_trace, lab04b
 from cplab.quantities import equal_training_loss, harm
 from cplab.runs import Run

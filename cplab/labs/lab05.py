@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cplab import show
+from cplab.base.late import Tensor
 from cplab.estimates import NOT_TRAINED, lacking_in, without_numbers
-from cplab.lab.jobs import Choice, HowFar, Job, Throttle
+from cplab.lab.buttons.jobs import Choice, HowFar, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
     expected_density,
@@ -20,8 +21,7 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
-from cplab.late import Tensor
-from cplab.output import as_html
+from cplab.output.markup import as_html
 from cplab.quantities import each_result, lack, quantity, result
 from cplab.results import Request
 from cplab.results.requests import News

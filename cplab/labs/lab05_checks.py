@@ -3,7 +3,7 @@
 import numpy as np
 
 from cplab.estimates import NORMAL_FACTOR, Estimate, seeds_needed
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab05, lab05_growth
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BeforeValidator, Field
 
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.results.experiments import Stop, experiment
 from cplab.specs import Number, Seed, mix_seeds, refuse_bool
 
@@ -253,7 +253,7 @@ def search(
     >>> values["architectures"]["0.1"]["counts"][0] <= 0.1 * 784 * 16
     True
     """
-    from cplab import devices
+    from cplab.base import devices
     from cplab.labs import lab05_nets as nets
 
     check_search(dataset, gamma, n, start, mixed)

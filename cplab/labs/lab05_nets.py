@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cplab import datasets, devices
-from cplab.errors import Cancelled, Diverged
+from cplab.base import devices
+from cplab.base.errors import Cancelled, Diverged
+from cplab.pictures import datasets
 
 BATCH = 2048
 RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate

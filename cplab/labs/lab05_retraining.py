@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import InstanceOf
 
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.labs.lab05_growth import (
     Architecture,
     Dataset,
@@ -126,7 +126,7 @@ def retrain(
     """
     import torch
 
-    from cplab import devices
+    from cplab.base import devices
     from cplab.labs import lab05_nets as nets
 
     dataset = dataset or search.dataset

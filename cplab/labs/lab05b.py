@@ -19,7 +19,7 @@ from cplab.labs.lab05b_pruning import (
     train_split,
 )
 from cplab.labs.lab05b_pruning import prune_weights as prune_weights
-from cplab.previews import drawn_pictures
+from cplab.pictures.previews import drawn_pictures
 from cplab.quantities import Missing, accuracy, quantity, result
 from cplab.show import Figure
 from cplab.show.base import styled

@@ -1,6 +1,6 @@
 """The answers to lab 05b's exercises."""
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab05b
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain

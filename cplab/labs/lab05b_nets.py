@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from cplab.errors import CplabError
-from cplab.seeding import seeded
+from cplab.base.errors import CplabError
+from cplab.base.seeding import seeded
 from cplab.specs import mix_seeds
 
 Ranked = nn.Conv2d | nn.Linear

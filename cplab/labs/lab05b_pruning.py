@@ -15,7 +15,7 @@ from typing import Annotated, Literal, get_args
 import numpy as np
 from pydantic import Field
 
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.results.experiments import experiment
 from cplab.runs import DeficitName, Epochs, ProfileName
 from cplab.specs import Count, Number, Seed, mix_seeds

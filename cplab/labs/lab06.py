@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from scipy import stats
 
 from cplab import models, show
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
 from cplab.estimates import CONFIDENCE, PERCENT
+from cplab.output.styles import style
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import GREY, SMALL, styled
-from cplab.styles import style
 
 if TYPE_CHECKING:
     import pandas as pd

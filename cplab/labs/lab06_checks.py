@@ -2,7 +2,7 @@
 
 from cplab import models
 from cplab.estimates import half_width, seeds_needed
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab06
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES

@@ -15,8 +15,9 @@ from cplab import estimates, show
 from cplab.deficits import VIEWS
 from cplab.estimates import Estimate
 from cplab.labs import lab07_measurements as lab07_measurements
-from cplab.previews import drawn_pictures, preview
-from cplab.quantities import each_seed, measured, quantity, result, trained_places
+from cplab.pictures.previews import drawn_pictures, preview
+from cplab.quantities import each_seed, measured, quantity, result
+from cplab.results.seeds import trained_places
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.specs.profiles import Profile

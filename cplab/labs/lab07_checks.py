@@ -1,6 +1,6 @@
 """The answer to lab 07's exercise 2."""
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs.lab07 import acuity, acuity_loss
 from cplab.runs import Run
 

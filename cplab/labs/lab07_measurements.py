@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from cplab.errors import CplabError
-from cplab.late import F, Tensor, nn, torch
+from cplab.base.errors import CplabError
+from cplab.base.late import F, Tensor, nn, torch
 from cplab.measure import measurement
 from cplab.measure.builtin import count_correct
 
 if TYPE_CHECKING:
-    from cplab.data import Images
     from cplab.models.layers import TwoEyes
+    from cplab.pictures.data import Images
 
 
 @measurement(label="share of the right eye", images=1000)

@@ -19,12 +19,12 @@ import numpy as np
 from scipy.integrate import quad, solve_ivp
 
 from cplab import show
-from cplab.errors import CplabError, number, one_of, whole
-from cplab.lab.questions import Shown, slide
+from cplab.base.errors import CplabError, number, one_of, whole
+from cplab.lab.questions.questions import Shown, slide
+from cplab.output.styles import CUES
 from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.specs import assign
-from cplab.styles import CUES
 
 DEPTHS = (1, 2, 3, 4)
 MODES = (4.0, 2.0, 1.0, 0.5)  # strengths, from coarse to fine

@@ -1,6 +1,6 @@
 """The answers to lab 08's exercises, which need no results: they are computed."""
 
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs.lab08 import Rearing, kept, rear
 
 

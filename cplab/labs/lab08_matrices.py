@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cplab.errors import CplabError, one_of, whole
+from cplab.base.errors import CplabError, one_of, whole
 from cplab.labs.lab08 import CLARITY, Course, Rearing, half_time
 
 # The two eyes

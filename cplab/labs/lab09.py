@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cplab import data, models, quantities, show
+from cplab import models, quantities, show
 from cplab.estimates import Estimate, lacking_in
 from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
-from cplab.quantities import (
-    accuracy,
-    each_seed,
-    harm,
-    measured,
-    quantity,
-    result,
-    results_by_seed,
-)
+from cplab.pictures import data
+from cplab.quantities import accuracy, each_seed, harm, measured, quantity, result
+from cplab.results.seeds import results_by_seed
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.specs.experiments import Experiment
@@ -159,8 +153,8 @@ def norms_at_birth(run: Run) -> np.ndarray:
     """
     if find_spec("torch") is None and run.model == Run().model:
         return np.array(COURSE_AT_BIRTH)
+    from cplab.base.seeding import seeded
     from cplab.runs.tasks import mix_seeds
-    from cplab.seeding import seeded
 
     with seeded(mix_seeds(run.seed)):
         net = models.build(run.model, data.channels(run.dataset), run.settings.size)

@@ -1,7 +1,7 @@
 """The answers to lab 09's exercises."""
 
 from cplab.estimates import detectable
-from cplab.lab.checks import Answer, exercise
+from cplab.lab.questions.checks import Answer, exercise
 from cplab.quantities import advantage, harm
 from cplab.runs import Run
 

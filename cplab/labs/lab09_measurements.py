@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cplab.late import F, Tensor, nn, torch
+from cplab.base.late import F, Tensor, nn, torch
 from cplab.measure import measurement
 from cplab.measure.builtin import count_correct, measure_weight_norms, weighted_layers
 
 if TYPE_CHECKING:
-    from cplab.data import Images
+    from cplab.pictures.data import Images
 
 SIDES = (2, 3, 4, 6)  # sides of the squares of a mosaic, pixels
 

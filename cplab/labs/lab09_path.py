@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from cplab.errors import CplabError, Failed
-from cplab.late import F, nn, torch
+from cplab.base.errors import CplabError, Failed
+from cplab.base.late import F, nn, torch
 from cplab.results.experiments import Stop, experiment
 from cplab.runs import DeficitName, Epochs, ProfileName, Run
 from cplab.specs import Count, Seed
 
 if TYPE_CHECKING:
-    from cplab.data import Images
+    from cplab.pictures.data import Images
 
 
 def check_length(length: int, **_: object) -> None:
@@ -51,7 +51,7 @@ def linear_path(
     3
     """
     check_length(length)
-    from cplab import devices
+    from cplab.base import devices
 
     torch_device = devices.pick(device)
     deprived = Run(deficit, onset, length, profile=profile, seed=seed)
@@ -70,7 +70,7 @@ def linear_path(
 
 def train_network(run: Run, device: str, stop: Stop) -> nn.Module:
     """The network of a run, trained to its end."""
-    from cplab import devices
+    from cplab.base import devices
     from cplab.engine import checkpoints
     from cplab.engine.train import train
 

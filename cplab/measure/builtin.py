@@ -11,12 +11,12 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cplab.errors import CplabError
-from cplab.late import Tensor, nn, torch
+from cplab.base.errors import CplabError
+from cplab.base.late import Tensor, nn, torch
 from cplab.measure.measurements import measurement
 
 if TYPE_CHECKING:
-    from cplab.data import Images
+    from cplab.pictures.data import Images
 
 FACTORED = 50  # images from which the Kronecker factors are computed
 CURVED = 200  # images from which the Hessian is computed

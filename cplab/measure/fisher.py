@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import devices
-from cplab.errors import CplabError, Diverged, explain
+from cplab.base import devices
+from cplab.base.errors import CplabError, Diverged, explain
 from cplab.models.layers import Pointwise
 
 __all__ = ["diagonal", "information", "jacobian", "log_determinant", "sharpness", "trace"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cplab.errors import (
+from cplab.base.errors import (
     CplabError,
     Diverged,
     Failed,
@@ -24,12 +24,12 @@ from cplab.errors import (
     whole,
     with_message,
 )
-from cplab.late import nn
+from cplab.base.late import nn
 from cplab.specs import plain_data, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
 
 if TYPE_CHECKING:
-    from cplab.data import Images
+    from cplab.pictures.data import Images
     from cplab.runs import Run
 
 When = str | tuple[int, ...]  # "every", "end", or epochs
@@ -78,8 +78,8 @@ class Measurement(Registered):
 
         Raises: Diverged for numbers that are not finite; CplabError for other failures.
         """
-        from cplab.devices import explain_failures
-        from cplab.seeding import seeded
+        from cplab.base.devices import explain_failures
+        from cplab.base.seeding import seeded
 
         tensors: dict[str, Any] = {"mean": images.mean, "std": images.std}
         for name in ("train_x", "train_y", "test_x", "test_y"):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from itertools import product
 
-from cplab.late import nn
+from cplab.base.late import nn
 from cplab.models.model import model
 
 # The scales of mlp's initial weights, with the ends of names: mlp2_tenth, mlp2 and mlp2_he

@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from cplab.errors import CplabError, explain, installed, quote
-from cplab.late import nn, torch
+from cplab.base.errors import CplabError, explain, installed, quote
+from cplab.base.late import nn, torch
 from cplab.specs import NotNegative, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
 from cplab.specs.profiles import Profile, ProfileName

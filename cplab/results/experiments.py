@@ -20,7 +20,7 @@ from functools import partial, update_wrapper
 from threading import Event
 from typing import Any
 
-from cplab.errors import whole
+from cplab.base.errors import whole
 from cplab.results.api import sweep
 from cplab.specs.experiments import FUNCTIONS, Experiment, ExperimentFunction
 from cplab.specs.own import add_entry, entry_decorator

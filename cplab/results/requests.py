@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import cplab.results.store as store
+from cplab.base.errors import Cancelled, CplabError, Failed, quote, with_message
 from cplab.engine import workers
 from cplab.engine.sweep import train_all
 from cplab.engine.tree import Context
-from cplab.errors import Cancelled, CplabError, Failed, quote, with_message
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.duration import count_epochs
 from cplab.results.result import Result

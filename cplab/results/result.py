@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cplab.errors import CplabError, one_of
+from cplab.base.errors import CplabError, one_of
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import When
 from cplab.runs import DISTANCES, Run

@@ -17,8 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.errors import CplabError, quote
-from cplab.files import as_path, atomic_file, cache_dir
+from cplab.base.errors import CplabError, quote
+from cplab.base.files import as_path, atomic_file, cache_dir
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.result import Outdated, Result, join, parse
 from cplab.results.rows import COLUMNS, unflatten, usual_columns

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cplab.results.store as store
-from cplab.errors import CplabError, one_of, quote
+from cplab.base.errors import CplabError, one_of, quote
 from cplab.measure import parse_measures
 from cplab.results.experiments import Function
 from cplab.results.result import HOW, Result

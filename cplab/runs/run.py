@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
-from cplab import datasets, deficits, models
-from cplab.errors import CplabError, as_list, one_of, whole
+from cplab import deficits, models
+from cplab.base.errors import CplabError, as_list, one_of, whole
+from cplab.pictures import datasets
 from cplab.runs.steps import Event, Step
 from cplab.runs.treatments import Treatment, read_treatments, without
 from cplab.specs import Count, Number, Seed, Spec, assign, spec_class

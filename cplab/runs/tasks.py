@@ -15,13 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import data, devices, models
-from cplab.data import Images
+from cplab import models
+from cplab.base import devices
+from cplab.base.errors import CplabError
+from cplab.base.seeding import seeded
 from cplab.deficits import Batch
-from cplab.errors import CplabError
 from cplab.models.layers import layer_weights, normalised_layers
+from cplab.pictures import data
+from cplab.pictures.data import Images
 from cplab.runs.steps import Step
-from cplab.seeding import seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, Profile
 

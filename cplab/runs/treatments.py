@@ -31,13 +31,13 @@ from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.errors import CplabError, as_list, explain, number, one_of, quote, whole
-from cplab.late import Tensor, torch
+from cplab.base.errors import CplabError, as_list, explain, number, one_of, quote, whole
+from cplab.base.late import Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
 
 if TYPE_CHECKING:
-    from cplab.data import Images
+    from cplab.pictures.data import Images
     from cplab.runs.tasks import Classification, TrainState
 
 OTHER = 1000  # added to a run's seed for the newborn with which `shrink` mixes a network
@@ -144,7 +144,7 @@ class OwnTreatment(Registered):
 
         Raises: CplabError for an error in the function.
         """
-        from cplab.seeding import seeded
+        from cplab.base.seeding import seeded
 
         seed = mix_seeds(seed, len(state.rows), batch, "treatment")
         with explain(self.name), seeded(seed):

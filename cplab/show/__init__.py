@@ -5,15 +5,15 @@
 'vertical flip'
 """
 
-from cplab.errors import installed
+from cplab.base.errors import installed
 
 with installed():
+    from cplab.output.styles import age, colour, label
     from cplab.show.base import Figure, figure, save
     from cplab.show.figures import bars, by_layer, curves, forest, means, table
     from cplab.show.handed_in import class_figure, class_table
     from cplab.show.pictures import strips, what_it_sees
     from cplab.show.runs import clear_epochs, harm_by, harm_curves, over_epochs, removal
-    from cplab.styles import age, colour, label
 
 __all__ = ["Figure", "age", "bars", "by_layer", "class_figure", "class_table", "clear_epochs"]
 __all__ += ["colour", "curves", "figure", "forest", "harm_by", "harm_curves", "label"]

@@ -30,10 +30,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from cplab.errors import CplabError, one_of, quote, whole
+from cplab.base.errors import CplabError, one_of, quote, whole
 from cplab.estimates import Lack
-from cplab.output import Bundle, bundle, wide
-from cplab.styles import EQUAL, Style
+from cplab.output.markup import Bundle, bundle, wide
+from cplab.output.styles import EQUAL, Style
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Unpack
 import numpy as np
 
 from cplab import estimates
-from cplab.errors import CplabError, check_dict, quote
+from cplab.base.errors import CplabError, check_dict, quote
 from cplab.estimates import (
     NOT_TRAINED,
     Estimate,
@@ -22,6 +22,7 @@ from cplab.estimates import (
     lacking_in,
     mean_in_words,
 )
+from cplab.output.styles import Style, style, styles
 from cplab.show.base import (
     GREY,
     SMALL,
@@ -37,7 +38,6 @@ from cplab.show.base import (
     styled,
     wrap,
 )
-from cplab.styles import Style, style, styles
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,5 +1,5 @@
 """Students' answers: reads the lines that `lab.hand_in` writes, draws a slide of a question, and
-lists who has passed which checks. `cplab/answers.py` has the type of a line.
+lists who has passed which checks. `cplab/output/answers.py` has the type of a line.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from cplab.answers import BEGIN, Guess, Line, Prediction, Question, from_json
-from cplab.errors import CplabError, whole
+from cplab.base.errors import CplabError, whole
+from cplab.output.answers import BEGIN, Guess, Line, Prediction, Question, from_json
+from cplab.output.styles import LIVE
 from cplab.show.base import Figure, figure, styled
-from cplab.styles import LIVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,7 +160,7 @@ def class_table(source: str | Path) -> pd.DataFrame:
 
     >>> class_table("answers")
     Traceback (most recent call last):
-    cplab.errors.CplabError: 'answers' is not there: give a folder or a file that is
+    cplab.base.errors.CplabError: 'answers' is not there: give a folder or a file that is
     """
     import pandas as pd
 
@@ -210,7 +210,7 @@ def class_figure(source: str | Path, question: int = 1) -> Figure:
 
     >>> class_figure("answers")
     Traceback (most recent call last):
-    cplab.errors.CplabError: 'answers' is not there: give a folder or a file that is
+    cplab.base.errors.CplabError: 'answers' is not there: give a folder or a file that is
     """
     lines = [one.line for one in read_handed_in(source)]
     questions = sorted(by_digest(lines, Question), key=agreement)

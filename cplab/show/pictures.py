@@ -8,13 +8,13 @@ from matplotlib.colors import Normalize
 from matplotlib.image import BboxImage
 from matplotlib.transforms import Bbox, TransformedBbox
 
+from cplab.base.errors import CplabError, as_list, check_dict
 from cplab.deficits import find_deficit
-from cplab.errors import CplabError, as_list, check_dict
 from cplab.estimates import NOT_TRAINED
-from cplab.previews import PICTURES, few_images, preview, set_to_show
+from cplab.output.styles import label
+from cplab.pictures.previews import PICTURES, few_images, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
 from cplab.specs.profiles import Profile
-from cplab.styles import label
 
 GAP = 4  # pixels between two images of a row
 ROW_GAP = 6  # pixels between two rows

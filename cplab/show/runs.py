@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple, Unpack
 import numpy as np
 
 from cplab import estimates, quantities
+from cplab.base.errors import CplabError, as_list, check_dict, quote
 from cplab.deficits import canonical_name
-from cplab.errors import CplabError, as_list, check_dict, quote
 from cplab.estimates import Estimate, is_level, lacking_in, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
+from cplab.output.styles import DASHES, EQUAL, QUANTITIES, TWIN, Style, style
 from cplab.quantities import each_result, lack
-from cplab.results import Result
+from cplab.results import Result, seeds
 from cplab.results.result import LAST
 from cplab.results.rows import run_columns
 from cplab.runs import Run
@@ -24,7 +25,6 @@ from cplab.show.base import GREY, Figure, Size, draw_band, figure, line_look, na
 from cplab.show.figures import means, seeds_line
 from cplab.specs import check_spec
 from cplab.specs.own import full_name
-from cplab.styles import DASHES, EQUAL, QUANTITIES, TWIN, Style, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -285,7 +285,7 @@ def check_one_setting(runs: Mapping[str, Run]) -> None:
     settings = set()
     for run in runs.values():
         columns = run_columns(check_spec(run))
-        settings.add(quantities.setting_of(columns))
+        settings.add(seeds.setting_of(columns))
     if len(settings) > 1:
         raise CplabError(
             f"runs {quote([*runs])} are of several settings, each with its own clear run: "

@@ -29,9 +29,9 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from cplab.errors import CplabError
+from cplab.base.errors import CplabError
+from cplab.base.tracebacks import in_library
 from cplab.specs.spec import Spec
-from cplab.tracebacks import in_library
 
 Description = object  # nested tuples of plain data: equal ones compute the same
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))

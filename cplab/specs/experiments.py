@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from cplab.errors import CplabError, quote
+from cplab.base.errors import CplabError, quote
 from cplab.specs import Spec, spec_class
 from cplab.specs.own import TABLES, Registered
 

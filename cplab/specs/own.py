@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from cplab.errors import one_of, whole
+from cplab.base.errors import one_of, whole
 from cplab.specs.digest import Definition, Reading, received
 
 FIXED = {"name", "apply", "own", "view", "parts"}  # fields that no decorator sets

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from cplab.errors import CplabError, Diverged, quote
+from cplab.base.errors import CplabError, Diverged, quote
 
 Class = TypeVar("Class", bound=type)
 Value = TypeVar("Value")

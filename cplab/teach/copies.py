@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cplab.errors import CplabError, quote
-from cplab.files import atomic_file
+from cplab.base.errors import CplabError, quote
+from cplab.base.files import atomic_file
 
 CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cplab.errors import one_of
+from cplab.base.errors import one_of
 from cplab.teach.copies import Copied, copy_labs, labs, portable, write_whole
 
 if TYPE_CHECKING:
@@ -241,6 +241,6 @@ def split_exercises(text: str, lab: str) -> tuple[list[HomeworkTask], str]:
 
 def is_graded(key: str) -> bool:
     """Whether an exercise has an answer that a grader's machine can know."""
-    from cplab.lab.checks import find_exercise
+    from cplab.lab.questions.checks import find_exercise
 
     return not find_exercise(key).own_training

@@ -19,11 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cplab import late, teach
+from cplab import teach
+from cplab.base import late
+from cplab.base.errors import EXTRAS, CplabError
 from cplab.engine.workers import usable_cores
-from cplab.errors import EXTRAS, CplabError
 from cplab.estimates import PERCENT
-from cplab.output import wide
+from cplab.output.markup import wide
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -423,7 +424,7 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     """The first page as a notebook: networks that grow up in the browser, and the labs."""
     from nbformat import v4
 
-    from cplab.lab import tiny
+    from cplab.lab.nursery import tiny
 
     by_number = questions()
     rows: dict[bool, list[str]] = {True: [], False: []}  # by whether a lab belongs to the course
@@ -443,6 +444,6 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
 
 def about() -> str:
     """What stands below the first screen, as HTML."""
-    from cplab.lab import tiny
+    from cplab.lab.nursery import tiny
 
     return ABOUT.format(count=tiny.KNOBS["digits"], percent=PERCENT)

@@ -23,11 +23,11 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from cplab import quantities
-from cplab.data import Images
 from cplab.engine import checkpoints
 from cplab.engine.train import train
 from cplab.engine.training import Stretch
 from cplab.models.layers import blocks
+from cplab.pictures.data import Images
 from cplab.runs import Run, Step
 
 SEEN = Path(__file__).with_name("foretell.csv")

@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from cplab import data, deficits, devices
+from cplab import deficits
+from cplab.base import devices
+from cplab.base.errors import Cancelled, CplabError, Diverged
 from cplab.engine.train import train_epoch
 from cplab.engine.training import begin
-from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.labs.lab05_growth import by_column
 from cplab.labs.lab05b_nets import (
     kernel_norms,
@@ -27,6 +28,7 @@ from cplab.labs.lab05b_nets import (
 )
 from cplab.labs.lab05b_pruning import PLANS
 from cplab.measure import fisher
+from cplab.pictures import data
 from cplab.runs import Run, Step
 from cplab.runs.tasks import evaluate, make_optimizer
 from cplab.specs import mix_seeds

@@ -13,11 +13,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from cplab.data import Images
 from cplab.engine import checkpoints
 from cplab.engine.train import train
 from cplab.engine.training import Stretch
 from cplab.estimates import estimate
+from cplab.pictures.data import Images
 from cplab.runs import Run
 
 TABLE = Path(__file__).with_name("units.csv")

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cplab import devices
-from cplab.data import Images
+from cplab.base import devices
 from cplab.engine.distance import PathLength
 from cplab.models.layers import layer_weights
+from cplab.pictures.data import Images
 from cplab.runs.tasks import Classification, TrainState, scale_gradients, uncompiled
 
 

@@ -1,0 +1,1 @@
+"""What everything rests on: errors in one line, files, torch loaded late, devices, seeds."""

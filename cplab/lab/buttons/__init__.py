@@ -1,0 +1,1 @@
+"""Buttons that train, and figures that follow the training."""

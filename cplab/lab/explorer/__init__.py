@@ -1,0 +1,1 @@
+"""The explorer: a window that is dragged over results that were trained."""

@@ -1,0 +1,526 @@
+"""The explorer: when was a network deprived, of what, for how long, and what did it cost?
+
+Its output is HTML that holds all results of a setting (`explorer_data`), BokehJS, and
+`explorer.js`, which fills the figures that `explorer_figures` makes with Bokeh; it works in a saved
+notebook and on a page as well. A widget that is never displayed connects it to Python:
+it brings the chosen point, and clicks on Train.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import itertools
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
+
+import bokeh
+import numpy as np
+
+from cplab import estimates
+from cplab.base.errors import CplabError, as_list, one_of, whole
+from cplab.lab.buttons.jobs import HowFar, Task, train, will_train_here
+from cplab.lab.buttons.training import Values
+from cplab.lab.explorer.explorer_data import (
+    NEVER,
+    Band,
+    Description,
+    End,
+    Point,
+    Setting,
+    describe_point,
+    name_of,
+    pack_band,
+)
+from cplab.lab.explorer.explorer_figures import figures
+from cplab.lab.screen.link import WHERE, Link, Output, script
+from cplab.output.markup import as_html
+from cplab.output.styles import ink, style
+from cplab.pictures.previews import png, preview
+from cplab.results import Request, Result
+from cplab.results.duration import usual_time
+from cplab.results.requests import News
+from cplab.results.result import LAST
+from cplab.runs import FLAGSHIP, LONGEST, Run
+
+if TYPE_CHECKING:
+    from cplab.show import Figure
+
+MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
+SCRIPT = script(
+    "cplab-explorer",
+    "screen/unzip",
+    "screen/screen",
+    "buttons/training",
+    "screen/line",
+    "explorer/explorer",
+)
+OFFERED = ("blur", "flip", "permute", "noise")
+WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
+UNTRAINED = "No results here yet."
+TRAINING = "This point is trained now: its test accuracy grows in orange, a line for each seed."
+LAST_EPOCHS = f"accuracy: mean of the last {LAST} epochs"
+FEW = 8  # images in a picture of what a network sees
+PALE = 6  # points: the colours of the map reach at least as far, so that a small harm stays pale
+
+
+class State(TypedDict):
+    """What is chosen."""
+
+    deficit: str
+    onset: int
+    length: int
+    recovery: int
+    seeds: bool  # whether each seed has a line
+    count: int  # seeds to train
+    where: str  # which points are trained, one of WHERES
+
+
+class Look(TypedDict):
+    """The look of a deficit in a page."""
+
+    label: str
+    colour: str
+    name: str
+    ink: str  # black or white, whichever is legible on the colour
+
+
+class SeenLook(Look):
+    """The look of a deficit, and what a network sees under it in its first epoch."""
+
+    picture: str  # a link
+
+
+class ExplorerContent(TypedDict):
+    """All that explorer.js draws."""
+
+    figures: dict[str, Any]  # and sliders, empty, by name, as Bokeh's JSON
+    sliders: dict[str, list[int]]  # the ends of those of the window, in epochs
+    untrained: str  # what is said of a point without results
+    training: str  # the same while it is trained
+    other: str | None  # the key of the point that is the pale curve at first
+    most: float  # the end of the map's colours, in points
+    points: dict[str, Description]  # by `Point.key`
+    deficits: list[SeenLook]
+    clear: str  # a picture of clear images, as a link
+    recoveries: list[int]
+    axes: dict[str, list[str]]  # of the map: the onsets and the lengths
+    last: int  # epoch of the line on which the deficit is dragged
+    longest: int  # the most clear epochs of a curve
+    source: str
+    call: str  # a line of Python, with numbers in the place of the chosen ones
+    grey: NotRequired[Band]  # the clear curves, if there are any
+
+
+class Wanted(NamedTuple):
+    """What `train` trains."""
+
+    runs: list[Run]
+    controls: list[Run]  # of these runs, those without a result
+
+
+@cache
+def packed_bokeh() -> str:
+    """BokehJS of the installed package, with its sliders, compressed, as text."""
+    folder = Path(bokeh.__file__).parent / "server" / "static" / "js"
+    parts = [(folder / name).read_bytes() for name in ("bokeh.min.js", "bokeh-widgets.min.js")]
+    packed = gzip.compress(b"\n".join(parts), 6, mtime=0)  # equal each time
+    return base64.b64encode(packed).decode()
+
+
+class Explorer:
+    """One screen: drag a deficit along a run, and see what it cost.
+
+    `choose` moves to another point, `run` is the chosen one, and `words` describes it.
+
+    Arguments:
+        profile: the size of the experiment, by default that of `cplab.runs.FLAGSHIP`.
+        deficits: to choose from, by name or as functions of your own.
+        onset, length: of the first point, in epochs.
+        setting: other fields of a Run, such as the model, and the first seed of live runs; the rate
+            never changes.
+
+    >>> explorer = Explorer(onset=24)
+    >>> explorer.run.onset, explorer.run.model
+    (24, 'depth3-16')
+    """
+
+    def __init__(
+        self,
+        profile: str | None = None,
+        deficits: Sequence[str | Callable] = OFFERED,
+        onset: int = 0,
+        length: int = 16,
+        **setting: Any,
+    ) -> None:
+        deficits = as_list(deficits)  # a text has several, apart by spaces
+        if not deficits:
+            raise CplabError(f"deficits {deficits} are not allowed: give one or more")
+        unsupported = setting.keys() & {"deficit", "skipped", "treatments", "windows"}
+        if unsupported:
+            raise CplabError(
+                f"{', '.join(unsupported)} is not allowed in Explorer: its points have one deficit "
+                "of `deficits` each, and nothing else"
+            )
+        fields: dict[str, Any] = {"schedule": "fixed"}
+        if profile is None:
+            fields |= {"model": FLAGSHIP.model, "recovery": FLAGSHIP.recovery}
+        else:
+            fields |= {"profile": profile}
+        base = Run(**fields | setting)
+        self.deficits = tuple(
+            base.replace(deficit=deficit, length=1).deficit for deficit in deficits
+        )
+        self.setting = Setting(base, self.deficits)
+        onset = whole("onset", onset, 0, LONGEST)
+        length = whole("length", length, 1, LONGEST)
+        self._first = Point(self.deficits[0], onset, length)  # shown though it may have no result
+        state: State = {
+            "deficit": self.deficits[0],
+            "onset": onset,
+            "length": length,
+            "recovery": base.recovery,
+            "seeds": False,
+            "count": 3,
+            "where": WHERES[0],
+        }
+        self.link = Link(SCRIPT, state=state)
+        self.content = self._collect_content()
+        self._task = Task(self.link, self._work)
+        self.link.observe(self._follow, "state")
+
+    @property
+    def state(self) -> State:
+        """What is chosen: deficit, onset, length, recovery; seeds; count, where to train."""
+        return cast(State, self.link.state)
+
+    @property
+    def point(self) -> Point:
+        """The chosen deficit, onset and length."""
+        return Point(self.state["deficit"], self.state["onset"], self.state["length"])
+
+    @property
+    def run(self) -> Run:
+        """The chosen point, as a run."""
+        return self.setting.run_at(self.point, self.state["recovery"])
+
+    @property
+    def words(self) -> str:
+        """The text about the chosen point."""
+        end = self._end()
+        return f"{end['head']} ({end['small']})" if end else UNTRAINED
+
+    def choose(self, **place: Any) -> None:
+        """Move to another point, or change what is shown or trained.
+
+        Arguments: fields of State by name: deficit, onset, length, recovery; seeds, of what is
+            shown; count and where, of what `train` trains.
+        Raises: CplabError for a value that is not offered.
+        """
+        for name, value in place.items():
+            one_of("what is chosen", name, self.state)
+            if name in ("onset", "length", "recovery", "count"):
+                lowest = 0 if name == "onset" else 1
+                place[name] = whole(name, value, lowest, LONGEST)
+        if "deficit" in place:
+            named = self.setting.base.replace(deficit=place["deficit"], length=1).deficit
+            place["deficit"] = one_of("deficit", named, self.deficits)
+        if "where" in place:
+            one_of("where", place["where"], WHERES)
+        chosen = {**self.state, **place}
+        point = Point(chosen["deficit"], chosen["onset"], chosen["length"])
+        self.setting.run_at(point, chosen["recovery"])  # which refuses a run that is too long
+        self.link.state = chosen
+
+    # Output ---------------------------------------------------------------------------------------
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Output:
+        self._show_cost()
+        return self.link.bundle(self.words, self.page(), SCRIPT)
+
+    @property
+    def figure(self) -> Figure:
+        """The chosen point as a still figure, beside the one that is the pale curve at first."""
+        from cplab import show
+
+        runs = {name_of(self.point): self.run}
+        other = self._other()
+        if other is not None:
+            runs[name_of(other)] = self.setting.run_at(other, self.state["recovery"])
+        return show.clear_epochs(runs)
+
+    def page(self) -> str:
+        """The explorer as HTML, without its script: words, until that comes, and all content."""
+        data = {
+            "content": self.content,
+            "state": self.state,
+            "html": MARKUP,
+            "version": bokeh.__version__,
+        }
+        text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
+        return (
+            f'<cplab-explorer data-link="{self.link.name}">'
+            f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}<p>{WHERE}</p>\n"
+            f'<script type="application/json">{text}</script>\n'
+            f'<script type="text/plain">{packed_bokeh()}</script>\n'
+            "</cplab-explorer>\n"
+        )
+
+    # Content --------------------------------------------------------------------------------------
+
+    def _collect_content(self) -> ExplorerContent:
+        """All that explorer.js needs, as plain data."""
+        setting = self.setting
+        base = setting.base
+        points = setting.points()
+        described = {point.key: describe_point(setting, point) for point in points}
+        marked_points = points or [self._first]  # on the axes of the map
+        onsets = sorted({point.onset for point in marked_points})
+        lengths = sorted({point.length for point in marked_points})
+        recoveries = setting.recoveries()
+        ends = [point.end for point in [*marked_points, self._first]]
+        last_onset = max(8, *onsets)
+        last_end = max([8, *ends])
+        about = [
+            f"{len(setting.trained)} runs of {base.profile}",
+            estimates.INTERVAL_NOTE,
+            LAST_EPOCHS,
+        ]
+        pictures = thumbnails(base, self.deficits)
+        longest = last_onset + recoveries[-1]
+        # explorer.js puts the chosen numbers in the place of these
+        example = setting.run_at(Point("blur", 1111, 2222), 3333)
+        axes = {"onset": [*map(str, onsets)], "length": [*map(str, lengths)]}
+        other = self._other()
+        grey = {seed: curve[:longest] for seed, curve in setting.grey().items()}
+        grey_band = pack_band(grey) if grey else None
+        accuracy = reach_of_accuracy(described, grey_band)
+        content: ExplorerContent = {
+            "figures": figures(accuracy, longest, axes, recoveries[-1]),
+            "sliders": {"onset": [0, last_onset], "length": [1, max(8, *lengths)]},
+            "untrained": UNTRAINED,
+            "training": TRAINING,
+            "other": other.key if other else None,
+            "most": most_harm(described, base.recovery / 2),
+            "points": described,
+            "deficits": [{**look(name), "picture": pictures[name]} for name in self.deficits],
+            "clear": pictures[NEVER.deficit],
+            "recoveries": recoveries,
+            "axes": axes,
+            "last": last_end + recoveries[-1],
+            "longest": longest,
+            "source": " · ".join(about),
+            "call": example.call().replace("'blur'", "'deficit'"),
+        }
+        if grey_band:
+            content["grey"] = grey_band
+        return content
+
+    def _other(self) -> Point | None:
+        """The point of the same deficit and length as the chosen one that is farthest from it in
+        age, so that early stands beside late."""
+        chosen = self.point
+        same = [
+            point
+            for point in self.setting.points()
+            if (point.deficit, point.length) == (chosen.deficit, chosen.length)
+            and point != chosen
+            and self.setting.results(point, self.state["recovery"])
+        ]
+        return max(same, key=lambda point: abs(point.onset - chosen.onset), default=None)
+
+    def _follow(self, change: object) -> None:
+        """Show what training costs, and all content again where the chosen point lies beyond."""
+        recovery = self.state["recovery"]
+        is_offered = recovery in self.content["recoveries"]
+        if not is_offered or self.point.end + recovery > self.content["last"]:
+            self.setting.offered.add(recovery)
+            self._first = self.point
+            self.content = self._collect_content()
+            self.link.content = json.dumps(self.content)
+        self._show_cost()
+
+    def _end(self) -> End | None:
+        """The description of the chosen point at the end of its recovery, None without results."""
+        if self.point.key not in self.content["points"]:
+            return None
+        return self.content["points"][self.point.key]["at"].get(self.state["recovery"])
+
+    # Training -------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Train the next seeds of the chosen points, with the controls that are missing."""
+        self._task.start()
+
+    def stop(self) -> None:
+        """Stop training; the next `train` goes on from there."""
+        self._task.stop()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for training to end; False if it has not by then."""
+        return self._task.wait(seconds)
+
+    def wanted(self) -> Wanted:
+        """The runs that `train` trains, and their controls that have no result.
+
+        These are the next seeds of the chosen point. Of a row or column of the map, only the points
+        with the fewest seeds get more.
+        """
+        recovery = self.state["recovery"]
+        seeds = {point: self.setting.curves(point, recovery).keys() for point in self._chosen()}
+        fewest = min(len(trained) for trained in seeds.values())
+        runs: list[Run] = []
+        for point, trained in seeds.items():
+            if len(trained) > fewest:
+                continue
+            all_seeds = itertools.count(self.setting.base.seed)
+            untrained = (seed for seed in all_seeds if seed not in trained)
+            for seed in itertools.islice(untrained, self.state["count"]):
+                runs.append(self.setting.run_at(point, recovery, seed))
+        controls: dict[Run, None] = {}  # each once, in order
+        for run in runs:
+            for control in (run.without_window(), run.equal_training()):
+                if control.seed not in self.setting.results(NEVER, control.epochs):
+                    controls[control] = None
+        return Wanted(runs, [*controls])
+
+    def _chosen(self) -> list[Point]:
+        """The chosen point, or its row or column of the map."""
+        point = self.point
+        if self.state["where"] == "point":
+            return [point]
+        axes = self.content["axes"]
+        if self.state["where"] == "onsets":
+            onsets = {*map(int, axes["onset"]), point.onset}
+            return [point._replace(onset=onset) for onset in sorted(onsets)]
+        lengths = {*map(int, axes["length"]), point.length}
+        return [point._replace(length=length) for length in sorted(lengths)]
+
+    def cost(self) -> str:
+        """Write how many networks `train` trains, and how long that usually takes."""
+        runs, controls = self.wanted()
+        count = f"{len(runs)} network{'s' * (len(runs) > 1)}"
+        if controls:
+            count += f" and {len(controls)} control{'s' * (len(controls) > 1)}"
+        time = usual_time([*runs, *controls])
+        return f"{count}: {time}" if time else count
+
+    def _show_cost(self) -> None:
+        """Show how long training takes, unless something is being trained, or nothing can be."""
+        if will_train_here() and not self._task.busy:
+            self.link.show(message=self.cost())
+
+    def _work(self, stop: threading.Event) -> str:
+        """Train the next seeds with their controls. Returns the last message."""
+        runs, controls = self.wanted()
+        everything = [*runs, *controls]
+        points = [*dict.fromkeys(Point(run.deficit, run.onset, run.length) for run in runs)]
+        cost = self.cost()
+        accuracies = Values(runs, "test_accuracy")
+        request = Request(everything, stop=stop)
+
+        def tell(now: HowFar) -> None:
+            curves = curves_by_point(runs, accuracies)
+            self._task.tell(now, points=points, curves=curves, message=f"training {cost}")
+
+        def hear(request: Request, news: News) -> None:
+            for trained, new in news:
+                if isinstance(new, Result):
+                    accuracies.add_result(new)
+                    self.setting.add(cast(Run, trained))
+                    continue
+                for run in runs:
+                    if trained == run or are_one_network(cast(Run, trained), run, new):
+                        accuracies.add_row(run, new)
+
+        hear(request, [*request.results.items()])
+        took = train([request], tell, hear)
+        self.content = self._collect_content()
+        self.link.content = json.dumps(self.content)
+        seeds = sorted({run.seed for run in runs})
+        named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        return f"trained {named} in {took}; next, {self.cost()}"
+
+
+def curves_by_point(runs: Sequence[Run], accuracies: Values) -> dict[str, list[list[float]]]:
+    """The accuracy of runs after each epoch, in percent, as far as they are trained, up to their
+    first gap: a list for each point."""
+    curves: dict[str, list[list[float]]] = {}
+    for run in runs:
+        epochs, values = accuracies.line(run)
+        is_before_a_gap = epochs == np.arange(1, len(epochs) + 1)
+        key = Point(run.deficit, run.onset, run.length).key
+        curves.setdefault(key, []).append((100 * values[is_before_a_gap]).tolist())
+    return curves
+
+
+def are_one_network(trained: Run, run: Run, row: Mapping[str, Any]) -> bool:
+    """Whether both are still without a deficit in the epoch of a row, and so are one network: seeds
+    share their clear beginning with other points and with the controls."""
+    epoch = row.get("epoch", LONGEST)
+    if trained.seed != run.seed or epoch >= min(trained.epochs, run.epochs):
+        return False
+    return all(not one.length or epoch < one.onset for one in (trained, run))
+
+
+# Parts ------------------------------------------------------------------------------------------
+
+
+def look(name: str) -> Look:
+    """The look of a deficit as plain data."""
+    drawn = style(name)
+    return {
+        "label": drawn.label,
+        "colour": drawn.colour,
+        "name": name,
+        "ink": ink(drawn.colour),
+    }
+
+
+@cache
+def thumbnails(base: Run, deficits: tuple[str, ...]) -> dict[str, str]:
+    """Draw what a network sees under each deficit, and without one: links of a page, by deficit."""
+    dataset = "drawn" if base.dataset == "drawn" else "pictures"  # no photographs
+    links = {}
+    for name in (NEVER.deficit, *deficits):
+        rows, _ = preview(dataset, base.profile, name, count=FEW)
+        links[name] = picture_link(rows.get("seen", rows["clear"]))
+    return links
+
+
+def picture_link(images: np.ndarray) -> str:
+    """A picture of images (N, H, W, C) as a link of a page."""
+    return f"data:image/png;base64,{base64.b64encode(png(images)).decode()}"
+
+
+def most_harm(points: Mapping[str, Description], shortest: float) -> float:
+    """The largest harm in points, on either side of 0.
+
+    Arguments: shortest, the recovery in epochs from which harms count: earlier, accuracy is still
+        rising.
+    """
+    harms = [float(PALE)]
+    for point in points.values():
+        for recovery, end in point["at"].items():
+            if recovery >= shortest and end["harm"]:
+                harms.append(abs(end["harm"][0] or 0))
+    return max(harms)
+
+
+def reach_of_accuracy(points: Mapping[str, Description], grey: Band | None) -> tuple[float, float]:
+    """The lowest and highest mean accuracy of clear epochs, in percent, with room for a line's name
+    above. Under a deficit accuracy may be lower."""
+    means = list[int]()  # in thousandths
+    if grey:
+        means += grey["mean"]
+    for key, point in points.items():
+        _, onset, length = key.split(",")
+        end = int(onset) + int(length)
+        for curves in point["bands"]:
+            means += curves["mean"][end:]
+    return min(means, default=0) / 10, max(means, default=1000) / 10 + 2

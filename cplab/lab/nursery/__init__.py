@@ -1,0 +1,1 @@
+"""The first screen: small networks that grow up in the page."""

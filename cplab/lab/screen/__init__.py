@@ -1,0 +1,1 @@
+"""What all elements of a page share: their script, and their connection to Python."""

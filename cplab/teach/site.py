@@ -53,7 +53,7 @@ hours to train.
 
 ![{words}](pictures/flagship.png)
 """
-WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
+WORDS = "Test accuracy by clear epochs: blurred from birth, blurred at epoch 24, and their twin"
 EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab's exercises
 # In Markdown: a formula in LaTeX, $$of its own$$ or $in a line$; a picture; the beginning of a link
 # to a notebook or a document

@@ -465,12 +465,13 @@ def test_a_section_that_is_folded_in_a_notebook_is_folded_on_its_page(after, tmp
 
 
 def test_the_course_comes_before_the_labs_that_go_further():
-    labs = {path: nbformat.read(path, 4) for path in teach.labs()}
+    labs = {path: nbformat.read(path, 4) for path in [*teach.labs(), *teach.pages()]}
     after = {}
     for path in labs:
         following = re.search(r'rel="next" href="(\w+)', site.neighbours(labs, path))
         after[path.name.partition("_")[0]] = following and following[1].partition("_")[0]
-    assert (after["00"], after["05"], after["09"]) == ("01", "00b", None)
+    assert (after["00"], after["05"], after["what"]) == ("01", "what", "00b")
+    assert (after["09"], after["from"]) == ("from", None)
 
 
 def test_a_page_has_its_sections_at_the_side(built):

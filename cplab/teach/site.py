@@ -53,7 +53,7 @@ hours to train.
 
 ![{words}](pictures/flagship.png)
 """
-WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
+WORDS = "Test accuracy by clear epochs: blurred from birth, blurred at epoch 24, and their twin"
 EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab's exercises
 # In Markdown: a formula in LaTeX, $$of its own$$ or $in a line$; a picture; the beginning of a link
 # to a notebook or a document
@@ -255,7 +255,7 @@ def fit_for_a_page(notebook: NotebookNode) -> NotebookNode:
     """Make a notebook that was run fit for a page, and return it.
 
     Exercises say that they need Python. How cells are run, and their progress, is left out. A
-    cell's metadata may hold `page`, its text on a page.
+    cell's metadata may hold `page`, its text on a page, or `code_open` if its code is the point.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:

@@ -21,7 +21,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 import cplab
-from cplab import cli, results
+from cplab import cli
 from cplab.teach.site import PUBLIC
 from reproduction import pages
 
@@ -44,39 +44,6 @@ def test_the_numbers_of_pages_are_those_of_the_shipped_results():
 def test_each_of_its_intervals_says_which_number_it_is():
     bare = re.sub(r"± \d+\.\d+<!--[\w.-]+-->", "", README)
     assert "±" not in bare  # else: name it, in reproduction/pages.csv
-
-
-def test_its_python_trains_only_small_networks():
-    blocks = re.findall(r"^```python\n(.*?)^```", README, re.S | re.M)
-    shorter = "\n".join(blocks).replace("range(20)", "range(1)").replace("length=200", "length=9")
-    cell(shorter)
-    profiles = {result.spec.profile for result in results.every_result("Run", "live")}
-    assert profiles == {"tiny"}
-
-
-@pytest.fixture(scope="module", params=["ci", "tiny"])  # README and lab 03 send one to `tiny`
-def reference(request):
-    """The names that the reference's example of functions of your own defines, and two tables:
-    of the networks that it measures, and of the calls of its experiment."""
-    text = (ROOT / "docs/reference.md").read_text()
-    _, _, own = text.partition("## Functions of your own")
-    example = re.search(r"```python\n(.*?)^```", own, re.S | re.M)[1]
-
-    names = cell(example.replace('"ci"', f'"{request.param}"'))
-    measured = cplab.results_table(profile=request.param, measure=names["norm"])
-    return measured, cplab.results_table(names["growth"])
-
-
-def test_the_reference_measures_each_of_its_networks(reference):
-    measured, _ = reference
-    own = measured[measured.model.str.startswith("shallow")]  # `tiny` has shipped ones as well
-    assert len(own) > 1
-    assert own["norm"].notna().all()
-
-
-def test_the_reference_s_experiment_has_a_row_for_each_call(reference):
-    _, calls = reference
-    assert sorted(calls.length) == [1, 2]
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import sys
 import tomllib
 
@@ -64,6 +65,12 @@ def test_the_package_imports_what_it_requires_and_nothing_that_no_extra_brings()
         imported |= imported_by(path)
     assert imported >= {*REQUIRED}
     assert imported <= {*REQUIRED, *asked(["cplab[lab,cluster,site]"])}
+
+
+def test_a_remedy_is_a_line_that_installs_this_clone_with_this_python():
+    python, *words = shlex.split(errors.to_install("train"))
+    assert python == sys.executable
+    assert words == ["-m", "pip", "install", "-e", f"{ROOT}[train]"]
 
 
 def test_an_error_names_an_extra_that_brings_the_library():

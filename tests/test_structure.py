@@ -96,6 +96,12 @@ def test_neither_package_nor_labs_import_what_stands_beside_the_package():
     assert not [path for path in files if beside.search(path.read_text("utf-8"))]
 
 
+def test_journeys_make_nothing_that_a_page_a_command_or_a_lab_makes():
+    made = re.compile(r"json\.dump|nbformat\.(v4|write)|write_notebook|\{.?\"cplab.?\":")
+    for path in (ROOT / "tests/journeys").glob("*.py"):
+        assert not made.search(path.read_text("utf-8")), path.name
+
+
 def test_from_a_job_to_the_batch_are_four_calls(small_mnist, monkeypatch):
     way = []
 
@@ -128,3 +134,10 @@ def test_the_walk_of_a_run_names_functions_that_are_there():
     for name, file in re.findall(r"`([\w.]+)` \(`([\w/]+\.py)`\)", CONTRIBUTING):
         code = (ROOT / "cplab" / file).read_text()
         assert re.search(rf"(def|class) {name.rpartition('.')[2]}\b", code), (name, file)
+
+
+def test_a_journey_makes_nothing_that_a_page_a_command_or_a_lab_can_write():
+    """No notebook, no JSON and no line of a hand-in stands in it."""
+    for path in ROOT.glob("tests/journeys/*.py"):
+        text = path.read_text("utf-8")
+        assert not re.search(r"json|nbformat|Line\(|as_json|\{\W*cplab\b", text), path

@@ -174,7 +174,7 @@ def to_install(extra: str) -> str:
     True
     """
     pip = "%pip" if in_kernel() else f"{shlex.quote(sys.executable)} -m pip"
-    clone = Path(__file__).parents[1]
+    clone = Path(__file__).parents[2]
     if (clone / "pyproject.toml").exists():
         return f"{pip} install -e '{clone}[{extra}]'"
     return f"{pip} install 'cplab[{extra}]'"

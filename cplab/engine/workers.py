@@ -83,6 +83,7 @@ class Worker:
         from loky import ProcessPoolExecutor
         from loky.backend import get_context
 
+        start_trackers()  # before a queue would, which looks beside the notebook
         context = get_context("loky")
         their_orders, self.orders = context.Pipe(duplex=False)
         self.news: Queue = context.Queue()

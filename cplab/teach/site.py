@@ -17,7 +17,7 @@ from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cplab import teach
 from cplab.base import late
@@ -94,10 +94,19 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     """
     ask_for_libraries()
     try:
-        asyncio.run(write_pages(folder, lab))
+        with asyncio.Runner(loop_factory=Interruptible) as runner:
+            runner.run(write_pages(folder, lab))
     except OSError as error:
         raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
     return sorted(folder.glob("*.html"))
+
+
+class Interruptible(asyncio.SelectorEventLoop):
+    """A loop in which Ctrl+C ends all notebooks: nbclient would have it end the last one alone."""
+
+    def add_signal_handler(self, *_: Any) -> NoReturn:  # type: ignore[override]
+        """Refuse, as on Windows, whereupon nbclient goes on without."""
+        raise NotImplementedError
 
 
 def ask_for_libraries() -> None:

@@ -51,7 +51,10 @@ def test_a_check_that_passed_in_the_homework_is_in_the_teacher_s_table(homework,
 
 # A course of nbgrader -----------------------------------------------------------------------------
 
-TYPED = {"ada": {"answer-02-1": RIGHT}, "ben": {"answer-02-1": WRONG, "answer-02-3": "1 / 0"}}
+TYPED = {
+    "ada": {"answer-02-1": RIGHT, "solution-02-2": "print('a weaker blur harms less')"},
+    "ben": {"answer-02-1": WRONG, "answer-02-3": "1 / 0"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +91,12 @@ def points(course):
     return points
 
 
-def test_a_right_answer_has_its_point_and_no_other_has_one(points):
-    trained = {"02-2": "read", "02-4": "read"}  # by the student: a person gives these points
-    assert points["ada"] == {"02-1": 1, "02-3": 0} | trained
-    assert points["ben"] == {"02-1": 0, "02-3": 0} | trained
+def test_a_right_answer_has_its_point_and_a_person_reads_what_was_trained(points):
+    assert points["ada"] == {"02-1": 1, "02-2": "read", "02-3": 0, "02-4": 0}
+
+
+def test_a_wrong_answer_has_no_point_and_one_that_fails_stops_nothing(points):
+    assert points["ben"] == {"02-1": 0, "02-2": 0, "02-3": 0, "02-4": 0}
 
 
 def test_what_students_get_has_nothing_of_a_solution(course):

@@ -37,7 +37,7 @@ ipywidgets.interact(lambda n: display(lab.question(f"Number {n}?", ["yes", "no"]
 SHORT = """run = Run("mosaic", length=1, recovery=1, profile="tiny")
 lab.live({"blurred": [run, run.replace(seed=1)]})"""
 LONG = """lab.live({"blurred": Run("mosaic", length=9000, recovery=1, profile="tiny")})"""
-SCREEN = "screen = lab.Nursery(networks=2, length=5); screen"
+SCREEN = "screen = lab.Nursery(networks=2, length=5, compare=True); screen"
 HARM = "print(screen.harm.seeds, 'pairs have grown up')"
 
 

@@ -1,4 +1,4 @@
-# make lab     install and open JupyterLab on a copy of the labs      make test    run every test
+# make lab     install and open JupyterLab on a copy of the labs      make test    run the tests
 # make lint    style and types                                   make clean   remove what these made
 # make wasm    cplab/lab/nursery/networks.wasm from networks.c, by zig
 # make card    on a large GPU: measure, and train what is missing at the paper's size

@@ -161,7 +161,7 @@ def prepare(environment: Environment, *extras: str) -> None:
         make(environment, has_moved=read(stamp)[:1] not in ([], [place]))
         words = requirements(*extras)
         if "lab" in extras:
-            print("What opens the labs is being installed; torch comes after it.", flush=True)
+            print("What opens the labs is being installed: 0.8 GB, without torch.", flush=True)
             words = ["--editable", str(ROOT), *words]
         install(environment, words)
         # JupyterLab's question about news, which would lie over the first cells, is not asked
@@ -250,12 +250,14 @@ def is_locked(file: int) -> bool:
     return True
 
 
-def run(words: Sequence[str], output: IO | None = None) -> int:
+def run(words: Sequence[str], output: IO | None = None, **variables: str) -> int:
     """Run a program until it ends, or nobody needs it any more, and return its exit code.
 
-    Arguments: words; output, a file for what it prints, in place of the terminal.
+    Arguments: words; output, a file for what it prints, in place of the terminal; variables, of
+        its surroundings.
     """
-    with subprocess.Popen(words, stdout=output, stderr=output) as process:
+    around = os.environ | variables
+    with subprocess.Popen(words, stdout=output, stderr=output, env=around) as process:
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(PAUSE)
@@ -332,7 +334,8 @@ def fetch_torch(environment: Environment, new: Path, log: IO | None) -> str:
     words = ["--target", str(new), "--constraint", str(kept), *TORCH]
     command, size = installer(environment)
     print(f"torch, which trains networks, is being installed: a download of {size}.", flush=True)
-    if run([*command, *words], log) == 0:
+    # pip writes all of it to a temporary folder first, which may be of memory alone
+    if run([*command, *words], log, TMPDIR=str(new)) == 0:
         move_in(new, environment)
         return ""
     if ended.is_set():
@@ -409,7 +412,7 @@ def bring_behind(environment: Environment) -> None:
         os.nice(10)  # whoever trains comes first
 
     def end_with_input() -> None:
-        sys.stdin.buffer.read()
+        os.read(sys.stdin.fileno(), 1)  # which takes no lock that Python's end would wait for
         ended.set()
 
     threading.Thread(target=end_with_input, daemon=True).start()

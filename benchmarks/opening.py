@@ -7,12 +7,13 @@ bare `uv pip install` of JupyterLab. What is downloaded is what Linux counts, of
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,8 +127,16 @@ def opened_lab(folder: Path) -> Iterator[Any]:
             yield page
             browser.close()
     finally:
-        os.killpg(lab.pid, 15)
-        lab.wait()
+        end_all(lab)
+
+
+def end_all(process: subprocess.Popen) -> None:
+    """End a process and all of its group, and wait until they are gone."""
+    with suppress(ProcessLookupError):
+        while True:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.poll()  # which takes note of its end
+            time.sleep(1)
 
 
 def address_in(log: Path) -> str:

@@ -276,14 +276,15 @@ def how_special() -> Iterator[Part]:
         blurred.replace(model="mlp2-256"),
     ]
     for run in variants:
-        # A step of norm 1 at a rate of 0.3 would be shorter
-        norm = f"gradient-{1 / run.rate:.3g}"
         late = run.replace(onset=240 if run.length == 600 else 80)
-        pair = [late, late.without_window()]
-        measure: dict[str, When] = {"own_images_right": (run.length - 1, run.epochs - 1)}
-        runs = [treated(run, treatment) for treatment in ("", "other", norm, "temper-10")]
-        yield Part(of_seeds(runs), measure)
-        yield Part([spec.replace(seed=seed) for spec, seed in product(pair, PATH_SEEDS)], {})
+        runs = [run, run.newborn(), late, late.without_window()]
+        # A step of norm 1 at a rate of 0.3 would be shorter
+        for treatment in ("other", f"gradient-{1 / run.rate:.3g}", "temper-10"):
+            runs += [treated(run, treatment), treated(run, treatment).replace(deficit="flip")]
+        specs: list[Run | Experiment] = []
+        for each, seed in product(runs, PATH_SEEDS):
+            specs.append(each.replace(seed=seed))
+        yield Part(specs, {"own_images_right": (run.length - 1,)})
 
 
 def distance_of_photographs() -> Iterator[Part]:

@@ -59,6 +59,8 @@ def pytest_configure(config):
 
 # Of all files of tests those that take longest, so that several workers end at about the same time.
 LONGEST = [
+    "student_hour",
+    "page_by_file",
     "plays",
     "plays_without_torch",
     "jupyterlab",

@@ -10,6 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 from unittest.mock import Mock
 
+import psutil
 import pytest
 
 from cplab import cli, results, teach
@@ -139,6 +140,21 @@ def test_an_interrupted_sweep_goes_on_where_it_was(interrupted):
     assert len(interrupted.kept) < 4
     assert len(interrupted.resumed) == 4
     assert interrupted.kept.items() <= interrupted.resumed.items()  # trained once
+
+
+def test_a_site_that_is_interrupted_says_so_and_leaves_no_kernel(python, tmp_path):
+    if os.name == "nt":
+        pytest.skip("needs signals")
+    process = python(FOREGROUND, "site", tmp_path / "pages", "05")
+    while not (kernels := psutil.Process(process.pid).children()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert "teach/site.py" not in err  # as in a traceback; a kernel that begins may write its own
+    psutil.wait_procs(kernels, timeout=60)
+    assert not any(kernel.is_running() for kernel in kernels)
 
 
 # Mistakes -----------------------------------------------------------------------------------------

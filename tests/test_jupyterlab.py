@@ -277,6 +277,30 @@ def test_python_has_the_harm_when_the_cell_of_its_screen_is_run_again(page, scre
     expect(screen_again.locator(".jp-Cell").nth(HARM_CELL)).to_contain_text("2 pairs have grown up")
 
 
+# Whether the lower edge of a part of a screen can be seen, in the middle
+IN_SIGHT = """(part) => {
+  const all = [...document.querySelectorAll(`cplab-nursery [data-is=${part}]`)];
+  const box = all.at(-1).getBoundingClientRect();
+  const seen = document.elementFromPoint(box.x + box.width / 2, box.bottom - 3);
+  return Boolean(seen?.closest(`[data-is=${part}]`));
+}"""
+SEEN = """[...document.querySelectorAll("cplab-nursery")].at(-1)?.model?.get("state").seen"""
+SETTLED = 1000  # milliseconds, after which the screen has come into sight
+SMALL = {"width": 1366, "height": 625}  # a laptop, without the bars of its browser
+
+
+def test_the_button_and_the_figure_are_in_sight_on_a_small_laptop(page, nursery):
+    """After Shift+Enter, which scrolls to the next cell."""
+    page.set_viewport_size(SMALL)
+    page.evaluate(SELECT, SCREEN_CELL)
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_function(SEEN)
+    page.wait_for_timeout(SETTLED)
+    in_sight = [page.evaluate(IN_SIGHT, part) for part in ("start", "large")]
+    page.set_viewport_size(LAPTOP)
+    assert in_sight == [True, True]
+
+
 # Training -----------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,12 @@ def test_each_lab_that_a_text_names_is_there(file):
     assert named <= numbers
 
 
+def test_it_begins_with_what_it_shares_with_other_labs(lab):
+    strip = re.search(r"^> .+$", lab.cells[0].source, re.M)[0]
+    for part in (r"\*\*Networks?\*\*: ", r"\*\*Images\*\*: ", r"first seen here|[Ll]abs? \d\d"):
+        assert re.search(part, strip), strip
+
+
 def test_it_is_stored_without_outputs(lab):
     for cell in lab.cells:
         assert not cell.get("outputs")

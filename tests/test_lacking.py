@@ -27,7 +27,8 @@ DYING = """void (Worker = class {
 })"""
 DYING_LATER = """void (Worker = class {
   postMessage() {
-    setTimeout(() => this.onmessage({data: {seed: 0, window: -1, age: 0, right: 9, own: 9}}));
+    const test = {seed: 0, window: -1, age: 0, right: 9, own: 9, known: [], distances: []};
+    setTimeout(() => this.onmessage({data: test}));
     setTimeout(() => this.onerror({message: "out of memory"}), 100);
   }
   terminate() {}

@@ -4,6 +4,7 @@ import base64
 import gzip
 from copy import deepcopy
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from conftest import one_line, tell_python
 from nursery import ended, opened_anew, screen_of, short_lives, train, write_document
 
 import cplab
+from cplab.estimates import Estimate
 from cplab.lab.nursery import tiny
 from cplab.quantities import harm, harm_from_results
 from cplab.results import Result
@@ -222,9 +224,12 @@ def test_a_screen_that_is_not_shown_any_more_keeps_no_python_waiting(screen):
     assert screen_of(screen, "tell()") is None
 
 
-HARM = """([onset, pairs]) => {
+GROW = """([onset, pairs]) => {
   const screen = document.querySelector('cplab-nursery');
-  return screen.harmAt({window: {onset}, pairs: new Map(pairs)});
+  const window = {...screen.windows[0], onset};
+  screen.windows = [window];
+  screen.trained.set(screen.key(window), {window, pairs: new Map(pairs)});
+  return screen.views[0].harm;
 }"""
 
 
@@ -259,59 +264,55 @@ def in_pairs(spoilt, control, pace):
     return pairs
 
 
-def harm_in_page_and_package(screen, onset, recovery, pace, count):
-    """The harm of the same accuracies on the screen, in Python of what the screen tells, and by the
-    package."""
+class Grown(NamedTuple):
+    """The harm of networks on the screen, in Python, which the screen has told, and by the package;
+    and what else Python knows of them."""
+
+    on_screen: dict
+    harm: Estimate
+    expected: Estimate
+    accuracies: dict[str, Estimate]
+
+
+def grow(screen, onset, recovery, pace, count):
+    """Let random networks have grown up on a screen, and their twins."""
     run = Run("mosaic", onset, 4, recovery, profile="tiny")
     control = run.without_window()
     spoilt_percents = accuracies(count, run.epochs, 1)
     control_percents = accuracies(count, control.epochs, 2)
-    pairs = in_pairs(spoilt_percents, control_percents, pace)
     reared = {}
     clear = {}
     for seed in range(count):
         reared[seed] = result(run.with_seed(seed), spoilt_percents[seed])
         clear[seed] = result(control.with_seed(seed), control_percents[seed])
-    window = tiny.WINDOW | {"onset": onset}
-    told = tiny.Grown({"name": "early", "window": window, "seeds": plain(pairs)})
-    on_screen = screen.evaluate(HARM, [onset, pairs])
-    return on_screen, told.harm, harm_from_results(run, recovery, reared, clear)
+    pairs = in_pairs(spoilt_percents, control_percents, pace)
+    on_screen = screen.evaluate(GROW, [onset, pairs])
+    nursery = tiny.Nursery()
+    tell_python(nursery.link, {"grown": screen.evaluate(TOLD), "headline": "They end behind"})
+    expected = harm_from_results(run, recovery, reared, clear)
+    return Grown(on_screen, nursery.harm, expected, nursery.accuracies)
 
 
 @pytest.mark.parametrize("onset", [0, 5])
 @pytest.mark.parametrize(("recovery", "pace", "count"), [(6, 1, 20), (20, 3, 2), (6, 1, 3)])
 def test_harm_on_the_screen_is_the_package_s(onset, recovery, pace, count, screen):
-    """With its interval, which pairs twins that were one network until the deficit began."""
-    on_screen, told, expected = harm_in_page_and_package(screen, onset, recovery, pace, count)
+    """With its interval, which pairs twins that were one network until the deficit began. Python
+    has the same numbers of what the screen tells."""
+    grown = grow(screen, onset, recovery, pace, count)
+    expected = grown.expected
     assert len(expected.counts) == (1 if onset else 2)
-    assert on_screen["middle"] == pytest.approx(expected.mean)
-    assert on_screen["half"] == pytest.approx(expected.half, rel=1e-3)
-    assert (told.mean, told.half) == pytest.approx((expected.mean, expected.half))
+    assert grown.on_screen["middle"] == pytest.approx(expected.mean)
+    assert grown.on_screen["half"] == pytest.approx(expected.half, rel=1e-3)
+    assert (grown.harm.mean, grown.harm.half) == pytest.approx((expected.mean, expected.half))
 
 
-def plain(pairs):
-    """These pairs as a page tells Python of them."""
-    told = []
-    for seed, pair in pairs:
-        tests = {}
-        for arm, grown in pair.items():
-            tests[arm] = [[test["age"], test["right"]] for test in grown["tests"]]
-        told.append({"seed": seed, **tests})
-    return told
-
-
-def test_python_gets_the_harm_and_the_accuracies_of_what_has_grown():
-    pairs = in_pairs(accuracies(3, 30, 1), accuracies(3, 26, 2), 3)
-    nursery = tiny.Nursery()
-    window = nursery.content["windows"][0]
-    grown = [{"name": "from birth", "window": window, "seeds": plain(pairs)}]
-    tell_python(nursery.link, {"grown": grown, "headline": "They end behind"})
-
+def test_python_gets_the_harm_and_the_accuracies_of_each_network(screen):
+    grown = grow(screen, 0, 26, 3, 3)
     spoilt = accuracies(3, 30, 1)[:, -5:].mean(1)
     control = accuracies(3, 26, 2)[:, -5:].mean(1)
-    assert nursery.harm.values == pytest.approx(control - spoilt)
-    assert nursery.accuracies["deprived"].values == pytest.approx(spoilt)
-    assert nursery.accuracies["twins"].values == pytest.approx(control)
+    assert grown.harm.values == pytest.approx(control - spoilt)
+    assert grown.accuracies["deprived"].values == pytest.approx(spoilt)
+    assert grown.accuracies["twins"].values == pytest.approx(control)
 
 
 def test_before_anything_has_grown_python_says_what_to_do(capsys):

@@ -1,12 +1,14 @@
 """Questions and the explorer on a page that nbconvert exported: with scripts, and without."""
 
 import json
+import re
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from browser import axe_finds, open_anew, plain_page
+from conftest import ROOT
 from IPython.core.formatters import DisplayFormatter
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect
@@ -398,8 +400,11 @@ def test_a_reload_keeps_the_point(screen):
 # Links, as mail programs, course pages and people write them --------------------------------------
 
 LATE = {"onset": 24, "length": 16, "recovery": 60}
+REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
+[WRITTEN] = re.findall(r"explorer\.html#deficit=blur&([^`]+)", REFERENCE)
 LINKS = {
     "as the page writes it": ("deficit=noise&onset=24&length=16&recovery=60", LATE),
+    "the reference's": (f"deficit=noise&{WRITTEN}", LATE),
     "HTML's sign for &": ("deficit=noise&amp;onset=24&amp;length=16", LATE),
     "twice as numbers": ("deficit%253Dnoise%2526onset%253D24", LATE),
     "capitals, and a full stop at its end": ("Deficit=Noise&ONSET=24.", LATE),

@@ -4,6 +4,7 @@ installs: what opens the labs comes first, and torch behind it.
 One environment is made for nearly all tests, since that takes seconds; after each it is as before.
 """
 
+import contextlib
 import http.server
 import inspect
 import os
@@ -84,6 +85,15 @@ while not pathlib.Path("close").exists():
 """
 
 
+PATIENCE = 200  # seconds for what takes some on a machine that does nothing else
+
+
+def end_terminal(process):
+    """Kill a process, and what it has started in its terminal."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 class Clone:
     """A folder that stands for a clone, and a folder of wheels that stands for an index."""
 
@@ -103,16 +113,20 @@ class Clone:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
 
-    def start(self, *words, **options):
-        """Start start.py; its output is read as text."""
-        return subprocess.Popen(
+    def start(self, *words):
+        """Start start.py as in a terminal of its own; its output is read as text."""
+        process = subprocess.Popen(
             [sys.executable, self.folder / "start.py", *map(str, words)],
             env=self.settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            **options,
+            start_new_session=True,
         )
+        watch = threading.Timer(PATIENCE, end_terminal, [process])
+        watch.daemon = True
+        watch.start()
+        return process
 
     def run(self, *words):
         """Run start.py to its end. Returns: its exit code, and what it printed."""
@@ -197,6 +211,7 @@ def made(folders, tmp_path_factory):
     clone.settings["PIP_FIND_LINKS"] += f" {clone.server.address}"
     yield clone
     clone.server.http.shutdown()
+    clone.server.http.server_close()
 
 
 @pytest.fixture
@@ -270,7 +285,7 @@ def test_torch_comes_while_jupyterlab_runs_and_all_else_stays(clone, monkeypatch
         clone.server.may.set()
         read_until(process, "torch is here")
         assert clone.python("import torchvision") == ""
-        clone.close_jupyterlab(process)
+        assert clone.close_jupyterlab(process) == ""
     assert "pip install" in why_missing(clone, monkeypatch)  # if somebody takes it away
     versions = "print(m.version('shared'), m.version('torch'), m.version('setuptools'))"
     assert clone.python(f"import importlib.metadata as m; {versions}") == f"1.0 2.0 {before}"
@@ -311,10 +326,10 @@ def test_torch_ends_with_jupyterlab_and_the_next_start_goes_on(clone, monkeypatc
 @posix
 def test_torch_ends_with_a_terminal_that_is_closed(clone, monkeypatch):
     clone.server.may.clear()
-    with clone.start(start_new_session=True) as process:
+    with clone.start() as process:
         read_until(process, "opened")
         assert clone.server.asked.wait(100)
-        os.killpg(process.pid, signal.SIGKILL)
+        end_terminal(process)
         process.communicate(timeout=100)  # until nobody prints there any more
     assert why_missing(clone, monkeypatch) == start.STOPPED
 
@@ -322,7 +337,7 @@ def test_torch_ends_with_a_terminal_that_is_closed(clone, monkeypatch):
 @posix
 def test_ctrl_c_is_jupyterlab_s(clone):
     clone.server.may.clear()
-    with clone.start(start_new_session=True) as process:
+    with clone.start() as process:
         read_until(process, "opened")
         assert clone.server.asked.wait(100)
         os.killpg(process.pid, signal.SIGINT)
@@ -355,6 +370,20 @@ def test_a_failure_says_why_and_what_to_do_where_torch_is_needed(clone, monkeypa
     for line in (said, why_missing(clone, monkeypatch)):
         assert "No matching distribution found for torch" in line
         assert "`python start.py --install` tries again" in line
+
+
+@posix
+@pytest.mark.parametrize("found", ["torch==2.15.0+cpu", "nvidia-cublas==13.4", ""])
+def test_the_build_of_torch_that_fits_is_uv_s_where_uv_finds_it(found, tmp_path, monkeypatch):
+    """With a uv that only says what it would install."""
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\n[ "{found}" ] && echo " + {found}" >&2\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")  # where the usual build is the large one
+    command, size = start.installer(start.Environment(tmp_path))
+    assert command[0] == (str(uv) if found else start.Environment(tmp_path).python)
+    assert size == (start.LARGE if "nvidia" in found or not found else start.SMALL)
 
 
 def test_the_tests_wait_for_all_of_it(clone):

@@ -1,11 +1,8 @@
 """What a teacher is given: two copies of each lab, checks, and the labs as pages."""
 
 import importlib
-import os
 import re
-import shutil
 import sys
-import warnings
 from base64 import b64decode
 from pathlib import Path
 from typing import NamedTuple
@@ -132,98 +129,7 @@ def test_a_teacher_s_copy_has_each_solution_once(copies, kind):
             assert sum(block.strip() in cell.source for cell in solutions) == 1
 
 
-# nbgrader itself ---------------------------------------------------------------------------------
-
-
-def only_exercises(notebook):
-    """Leave the exercises of lab 06, and the cells that set the lab up."""
-    first = [cell for cell in notebook.cells[:4] if cell.cell_type != "markdown"]
-    exercises = [cell for cell in notebook.cells if re.search(r"\b06-\d", cell.id)]
-    notebook.cells = first + exercises
-    return notebook
-
-
-@pytest.fixture(scope="module")
-def course(folders, tmp_path_factory):
-    """The folder of a course whose one assignment is the exercises of lab 06, without the lab."""
-    folder = tmp_path_factory.mktemp("course")
-    shutil.copytree(folders["nbgrader"], folder, dirs_exist_ok=True)
-    [source] = folder.glob("source/06*/*.ipynb")
-    notebook = only_exercises(nbformat.read(source, as_version=4))
-    nbformat.write(notebook, source)
-    return folder
-
-
-def nbgrader(course, *words):
-    """Give nbgrader a command in a course's folder, in this process: it loads for seconds."""
-    apps = pytest.importorskip("nbgrader.apps")
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of nbgrader and of what it uses
-        patch.chdir(course)
-        patch.setenv("PATH", path)
-        patch.setattr(sys, "path", sys.path.copy())
-        apps.NbGraderApp.launch_instance(words)
-        apps.NbGraderApp.instance().reset()
-
-
-ANSWERS = {"06-1": 11_141_290, "06-3": 5, "06-4": "..."}  # right, wrong, not solved
-
-
-def hand_in(course, student):
-    """A student's copy of what was released, with answers."""
-    [released] = course.glob("release/06*/*.ipynb")
-    notebook = nbformat.read(released, as_version=4)
-    for cell in notebook.cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-        if name == "exercise-06-2":
-            cell.source = "# deep ones lose most, in points"
-        if name.startswith("answer-"):
-            cell.source = f"answer = {ANSWERS[name.removeprefix('answer-')]}"
-    place = course / "submitted" / student / released.parent.name / released.name
-    place.parent.mkdir(parents=True)
-    nbformat.write(notebook, place)
-
-
-@pytest.fixture(scope="module")
-def grades(course):
-    """nbgrader's grades of what a student handed in, by exercise."""
-    nbgrader_api = pytest.importorskip("nbgrader.api")
-    [source] = course.glob("source/06*")
-    nbgrader(course, "generate_assignment", source.name)
-    hand_in(course, "ada")
-    nbgrader(course, "autograde", source.name)
-    nbgrader(course, "generate_feedback", source.name)
-    with nbgrader_api.Gradebook(f"sqlite:///{course}/gradebook.db") as book:
-        [submission] = book.assignment_submissions(source.name)
-        [notebook] = submission.notebooks
-        yield {grade.name.removeprefix("exercise-"): grade for grade in notebook.grades}
-
-
-@pytest.mark.usefixtures("grades")
-def test_a_release_of_nbgrader_has_nothing_of_a_solution(course):
-    [released] = course.glob("release/06*/*.ipynb")
-    hidden = "SOLUTION|HIDDEN|is_right|ASSIGNMENT|BEGIN"
-    assert not re.search(hidden, released.read_text("utf-8"))
-
-
-def test_nbgrader_gives_a_point_for_a_right_answer(grades):
-    assert grades["06-1"].auto_score == 1
-
-
-@pytest.mark.parametrize("key", ["06-3", "06-4"], ids=["wrong", "not solved"])
-def test_nbgrader_gives_no_point_for_another_answer(key, grades):
-    assert grades[key].auto_score == 0
-
-
-def test_nbgrader_leaves_to_a_person_what_was_trained(grades):
-    assert [key for key, grade in grades.items() if grade.needs_manual_grade] == ["06-2"]
-
-
-@pytest.mark.usefixtures("grades")
-def test_nbgrader_tells_a_student_of_each_exercise(course):
-    [page] = course.glob("feedback/ada/*/*.html")
-    assert "06-1, parameters" in page.read_text("utf-8")
+# nbgrader's copies: `tests/journeys/test_teacher_monday.py` has nbgrader grade them ---------------
 
 
 @pytest.fixture(scope="module")
@@ -559,12 +465,13 @@ def test_a_section_that_is_folded_in_a_notebook_is_folded_on_its_page(after, tmp
 
 
 def test_the_course_comes_before_the_labs_that_go_further():
-    labs = {path: nbformat.read(path, 4) for path in teach.labs()}
+    labs = {path: nbformat.read(path, 4) for path in [*teach.labs(), *teach.pages()]}
     after = {}
     for path in labs:
         following = re.search(r'rel="next" href="(\w+)', site.neighbours(labs, path))
         after[path.name.partition("_")[0]] = following and following[1].partition("_")[0]
-    assert (after["00"], after["05"], after["09"]) == ("01", "00b", None)
+    assert (after["00"], after["05"], after["what"]) == ("01", "what", "00b")
+    assert (after["09"], after["from"]) == ("from", None)
 
 
 def test_a_page_has_its_sections_at_the_side(built):

@@ -17,7 +17,7 @@ from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cplab import teach
 from cplab.base import late
@@ -53,7 +53,7 @@ hours to train.
 
 ![{words}](pictures/flagship.png)
 """
-WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
+WORDS = "Test accuracy by clear epochs: blurred from birth, blurred at epoch 24, and their twin"
 EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab's exercises
 # In Markdown: a formula in LaTeX, $$of its own$$ or $in a line$; a picture; the beginning of a link
 # to a notebook or a document
@@ -94,10 +94,19 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     """
     ask_for_libraries()
     try:
-        asyncio.run(write_pages(folder, lab))
+        with asyncio.Runner(loop_factory=Interruptible) as runner:
+            runner.run(write_pages(folder, lab))
     except OSError as error:
         raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
     return sorted(folder.glob("*.html"))
+
+
+class Interruptible(asyncio.SelectorEventLoop):
+    """A loop in which Ctrl+C ends all notebooks: nbclient would have it end the last one alone."""
+
+    def add_signal_handler(self, *_: Any) -> NoReturn:  # type: ignore[override]
+        """Refuse, as on Windows, whereupon nbclient goes on without."""
+        raise NotImplementedError
 
 
 def ask_for_libraries() -> None:
@@ -246,7 +255,7 @@ def fit_for_a_page(notebook: NotebookNode) -> NotebookNode:
     """Make a notebook that was run fit for a page, and return it.
 
     Exercises say that they need Python. How cells are run, and their progress, is left out. A
-    cell's metadata may hold `page`, its text on a page.
+    cell's metadata may hold `page`, its text on a page, or `code_open` if its code is the point.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:

@@ -129,6 +129,8 @@ def by_path(run: Run, epochs: Iterable[int], unit: str = "path") -> dict[float, 
     """
     points = {}
     for each in epochs:
+        if each > run.recovery:
+            break
         path = path_after(run, each, unit)
         if path.seeds:
             points[round(path.mean, 1)] = accuracy_after(run, each).only(path.by_seed)

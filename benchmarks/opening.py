@@ -150,8 +150,10 @@ def address_in(log: Path) -> str:
 
 def press_train(page: Any) -> None:
     """Run the first cells of lab 00, and press Train on its screen."""
+    title = page.locator(".jp-Notebook .jp-RenderedMarkdown h1").first
+    title.wait_for()
     page.locator(KERNEL).first.wait_for(state="attached")
-    page.locator(".jp-Notebook .jp-Cell").first.click()
+    title.click()
     for _ in range(FIRST_CELLS):
         page.keyboard.press("Shift+Enter")
     page.locator("[data-is=pictures] canvas").first.wait_for()

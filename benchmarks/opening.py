@@ -27,7 +27,7 @@ SLOW_LINE = 20e6 / 8  # bytes a second
 PATIENCE = 600  # seconds
 FIRST_CELLS = 5  # from the top of lab 00, to its screen
 KERNEL = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
-LINE = "[data-is=large] path"
+LINE = "[data-is=large] path.thin"
 CLOSED = ("--no-browser", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly")
 
 

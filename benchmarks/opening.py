@@ -27,7 +27,7 @@ SLOW_LINE = 20e6 / 8  # bytes a second
 PATIENCE = 600  # seconds
 FIRST_CELLS = 5  # from the top of lab 00, to its screen
 KERNEL = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
-LINE = "[data-is=large] path"
+LINE = "[data-is=large] path.thin"
 CLOSED = ("--no-browser", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly")
 
 
@@ -150,8 +150,10 @@ def address_in(log: Path) -> str:
 
 def press_train(page: Any) -> None:
     """Run the first cells of lab 00, and press Train on its screen."""
+    title = page.locator(".jp-Notebook .jp-RenderedMarkdown h1").first
+    title.wait_for()
     page.locator(KERNEL).first.wait_for(state="attached")
-    page.locator(".jp-Notebook .jp-Cell").first.click()
+    title.click()
     for _ in range(FIRST_CELLS):
         page.keyboard.press("Shift+Enter")
     page.locator("[data-is=pictures] canvas").first.wait_for()

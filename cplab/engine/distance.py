@@ -93,8 +93,8 @@ def displacement(weights: Sequence[Tensor], origin: Sequence[Tensor]) -> float:
 
     Arguments: weights, of each layer; origin, the same at another moment.
 
-    >>> displacement([torch.tensor([[3.0, 5.0]])], [torch.tensor([[3.0, 4.0]])])
-    0.2
+    >>> displacement([torch.tensor([[3.0, 6.5]])], [torch.tensor([[3.0, 4.0]])])
+    0.5
     """
     shapes = [weight.shape for weight in weights]
     if not shapes or shapes != [weight.shape for weight in origin]:

@@ -99,6 +99,7 @@ def kinds(run: Run) -> dict[str, Run]:
 def worst(harms: Mapping[str, Estimate]) -> str | None:
     """Whose harm is above that of each other, of {words: harm}; None if the seeds cannot tell.
 
+    >>> from cplab.estimates import estimate
     >>> worst({"blurred": estimate([9.0, 9.2]), "upside down": estimate([0.0, 0.1])})
     'blurred'
     """
@@ -113,6 +114,7 @@ def first_with_less(harms: Mapping[int, Estimate]) -> int | None:
     """The lowest age at which the harm is below that at the youngest, of {age: harm}; None if the
     seeds show no such age.
 
+    >>> from cplab.estimates import estimate
     >>> harms = {0: estimate([9.0, 9.2]), 5: estimate([9.0, 9.1]), 20: estimate([2.0, 2.1])}
     >>> first_with_less(harms)
     20

@@ -360,9 +360,11 @@ def grown(specs, measures=None, **context):
     from cplab.engine.sweep import Context, train_all
 
     outcomes = {}
-    if report := context.pop("report", None):
-        context["report"] = lambda rows: [report(*row) for row in rows]
-    for spec, training in train_all(specs, Context("cpu", **{"workers": 1} | context), measures):
+    tell = context.pop("tell", lambda spec, row: None)
+    context = Context("cpu", **{"workers": 1} | context)
+    for spec, training in train_all(
+        specs, context, measures, lambda rows: [tell(*row) for row in rows]
+    ):
         if not isinstance(training, Failed):
             outcomes[spec] = outcome(training)
     return outcomes

@@ -11,7 +11,7 @@ import cplab
 from cplab import Run, estimates, lab, quantities, results, show
 from cplab.estimates import NOT_TRAINED, Lack, lacking_in
 from cplab.lab import missing
-from cplab.lab.buttons.jobs import Job
+from cplab.lab.buttons.jobs import TrainButton
 from cplab.labs import lab02, lab09
 
 BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
@@ -168,7 +168,7 @@ def test_treatments_that_have_results_are_written_as_a_run_takes_them():
 def test_where_nothing_can_be_trained_there_is_no_button(monkeypatch):
     monkeypatch.setattr(missing, "will_train_here", lambda: False)
     below = missing.offer([Lack(LONG)])
-    assert not isinstance(below, Job)
+    assert not isinstance(below, TrainButton)
     assert "length = " in below.text
 
 
@@ -207,7 +207,7 @@ def test_an_output_that_lacks_something_has_an_offer_below_it(name, shown):
 def test_an_estimate_that_lacks_something_has_an_offer_below_it(shown):
     formats, below = shown(quantities.harm(BRIEF))
     assert formats == {"text/plain": NOT_TRAINED}
-    assert isinstance(below, Job)
+    assert isinstance(below, TrainButton)
 
 
 def test_an_output_that_lacks_nothing_is_shown_as_usual(shown):

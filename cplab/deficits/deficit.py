@@ -87,12 +87,13 @@ class Deficit(Registered):
         """Apply the deficit to a batch.
 
         Arguments:
-            x: images (N, C, H, W), or two views of each, (N, 2, C, H, W), on both of which it acts
+            x: images (N, C, H, W), or two views of each, (N, 2, C, H, W); it acts on both
                 unless its name names one.
             y: labels (N,).
             batch: where the images stand in the training.
 
-        Returns: images and labels of the same shapes.
+        Returns:
+            images and labels of the same shapes.
         """
         for deficits_before, part in enumerate(self.components):
             if x.ndim == 5:
@@ -127,13 +128,14 @@ class Deficit(Registered):
     ) -> tuple[Tensor, Tensor]:
         """Apply its function to images (N, C, H, W) and labels (N,).
 
-        Raises: CplabError if it is not defined here, and for an error in a student's own.
+        Raises:
+            CplabError: if it is not defined here, and for an error in a student's own.
 
         A student's own gets copies, which it may change in place. It may draw from torch without a
         generator: it then gets random numbers that the batch decides.
 
-        Arguments: deficits_before, how many deficits act before it: each draws other random
-            numbers.
+        Arguments:
+            deficits_before: how many deficits act before it: each draws other random numbers.
         """
         if self.apply is None:
             raise CplabError(
@@ -157,7 +159,9 @@ class Deficit(Registered):
     def extras(self, batch: Batch, deficits_before: int) -> dict[str, Batch | torch.Generator]:
         """The further arguments that its function takes: context and generator.
 
-        Arguments: batch; deficits_before, as for `use`.
+        Arguments:
+            batch: the batch.
+            deficits_before: as for `use`.
         """
         extras: dict[str, Batch | torch.Generator] = {}
         if "context" in self.parameters:
@@ -229,7 +233,8 @@ def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) 
         result: what it returned.
         classes: the number of allowed labels.
 
-    Raises: CplabError.
+    Raises:
+        CplabError.
     """
     if not isinstance(result, tuple) or len(result) != 2:
         raise CplabError(f"{name} returns a {type(result).__name__}: end it with return x, y")
@@ -252,7 +257,8 @@ def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
         after: what the deficit returned.
         before: the tensor that it was given.
 
-    Raises: CplabError.
+    Raises:
+        CplabError.
     """
     is_tensor = isinstance(after, torch.Tensor)
     if not is_tensor or after.shape != before.shape or after.dtype != before.dtype:

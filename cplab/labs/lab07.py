@@ -50,7 +50,11 @@ STATES = {
 
 def neuron_shares(run: Run, epochs: int | None = None) -> np.ndarray:
     """The right eye's share of each neuron of the first layer that has both eyes, (neurons,), 0 to
-    1, after so many epochs, by default all. Raises: Missing."""
+    1, after so many epochs, by default all.
+
+    Raises:
+        Missing.
+    """
     shares = result(run, "eye_shares").measured["eye_shares"]  # by epoch, counted from 0
     if epochs is None:
         epochs = run.epochs
@@ -88,7 +92,9 @@ def dominance(run: Run, epochs: int | None = None) -> np.ndarray:
 def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
     """Test accuracy in percent, in the end, of one eye with the other covered, or of both.
 
-    Arguments: eye, left, right or both; reading, one of READINGS (see the measurement each_eye).
+    Arguments:
+        eye: left, right or both.
+        reading: one of READINGS (see the measurement each_eye).
 
     >>> run = Run(model="eyes")
     >>> acuity(run, "both").mean > acuity(run, "left", "closed").mean
@@ -264,8 +270,9 @@ def history(run: Run) -> str:
 def clinic(run: Run) -> list[str | list[Figure]]:
     """Describe a run as a clinician would, for `lab.slide`.
 
-    Returns: a sentence; and figures of whose the neurons are, of the right eye's share by epoch,
-        and of each eye's accuracy, beside its twin's.
+    Returns:
+        a sentence; and figures of whose the neurons are, of the right eye's share by epoch, and of
+        each eye's accuracy, beside its twin's.
     """
     deprived = "left" if run.deficit.endswith(":left") else "right"
     change = estimates.compare(-acuity_loss(run, deprived), "its twin's")

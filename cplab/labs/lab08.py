@@ -181,7 +181,8 @@ def rear(rearing: Rearing) -> list[Course]:
 def kept(**fields: Any) -> float:
     """What eye b keeps: its share of the first mode in the end, in percent.
 
-    Arguments: the fields of a `Rearing`.
+    Arguments:
+        fields: of a `Rearing`.
 
     >>> [round(kept(depth=depth), 1) for depth in (1, 2, 3, 4)]
     [35.8, 2.9, 1.3, 1.1]
@@ -210,7 +211,8 @@ def by_depth(name: str, values: Sequence[float]) -> dict[str, tuple[Sequence[flo
 def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
     """Draw eye b's share in the end against a time, a line for each group of `by_depth`.
 
-    Arguments: x, the label of the time.
+    Arguments:
+        x: the label of the time.
     """
     look: dict[str, Any] = {"y_range": (0, 55), "height": 330, "source": COMPUTED}
     return show.curves(groups, x, SHARE, **look | size)
@@ -220,7 +222,9 @@ def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
 def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
     """Draw how both eyes learn the four MODES at once, and the share of eye b in the end.
 
-    Arguments: rearing, of these modes; trained, courses of gradient descent, drawn as circles.
+    Arguments:
+        rearing: of these modes.
+        trained: courses of gradient descent, drawn as circles.
     """
     courses = rear(rearing)
     missed = np.array(MODES) - [course.b[-1] for course in courses]
@@ -258,7 +262,9 @@ def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
 def move(name: str, values: Sequence[Any], **fields: Any) -> Shown:
     """Show the figure of `draw_rearing` for each value of a field of a `Rearing`, under a slider.
 
-    Arguments: name, of the field that is moved; fields, the others.
+    Arguments:
+        name: of the field that is moved.
+        fields: the others.
 
     >>> move("depth", (1, 2), kind="noise")
     depth 1, 2

@@ -18,10 +18,11 @@ SIDES = (2, 3, 4, 6)  # sides of the squares of a mosaic, pixels
 def measure_gauges(net: nn.Module, images: Images) -> dict:
     """Signs of how well a network can still learn, on clear training images.
 
-    Returns: layers and norms, as measure_weight_norms; gradient, the norm of the loss's gradient,
-        and loss, both averaged over batches, with their statistics in batch norm; dead, the
-        fraction of units of each ReLU that are never above 0; rank, the effective rank of the last
-        layer's input, averaged over positions (Roy & Vetterli 2007).
+    Returns:
+        layers and norms, as measure_weight_norms; gradient, the norm of the loss's gradient, and
+        loss, both averaged over batches, with their statistics in batch norm; dead, the fraction of
+        units of each ReLU that are never above 0; rank, the effective rank of the last layer's
+        input, averaged over positions (Roy & Vetterli 2007).
     """
     x = images.normal(images.train_x)
     last = weighted_layers(net)[-1]
@@ -49,7 +50,8 @@ def activations_of(net: nn.Module, x: Tensor, last: nn.Module) -> dict[nn.Module
         x: normalised images (N, C, H, W).
         last: its last layer.
 
-    Returns: by layer, the output of each ReLU, and the last layer's input, (N, units, positions).
+    Returns:
+        by layer, the output of each ReLU, and the last layer's input, (N, units, positions).
     """
     activations: dict[nn.Module, Tensor] = {}
 

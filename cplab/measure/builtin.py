@@ -26,8 +26,9 @@ CURVED = 200  # images from which the Hessian is computed
 def measure_trace(net: nn.Module, images: Images) -> dict:
     """The exact Fisher trace.
 
-    Returns: trace, a list by layer; log_det, log |F / DAMPING + I|, which is 0 for a network
-        without information.
+    Returns:
+        trace, a list by layer; log_det, log |F / DAMPING + I|, which is 0 for a network without
+        information.
     """
     from cplab.measure.fisher import DAMPING, counted_layers, log_determinant, trace
 
@@ -46,7 +47,8 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
     """The squared Jacobian of the logits, E ‖∂ logits / ∂ weights‖²: like the trace, but whatever
     the certainty of the softmax.
 
-    Returns: layers, their names; jacobian, a list by layer.
+    Returns:
+        layers, their names; jacobian, a list by layer.
     """
     from cplab.measure.fisher import jacobian
 
@@ -58,8 +60,9 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
 def measure_ending(net: nn.Module, images: Images) -> dict:
     """The information in the weights after training, by the noise that they can bear.
 
-    Returns: layers, their names; information and information_error, lists by layer; filters, of a
-        first convolution, (out, in, H, W); sharpness, if Lanczos' method converges.
+    Returns:
+        layers, their names; information and information_error, lists by layer; filters, of a first
+        convolution, (out, in, H, W); sharpness, if Lanczos' method converges.
     """
     from cplab.measure.fisher import information, sharpness
 
@@ -92,7 +95,8 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
     """The Frobenius norms of layers' weights. Under batch norm, a layer's part of the trace and of
     the squared Jacobian falls with norm² while the outputs stay the same.
 
-    Returns: layers, their names; norms, a list by layer.
+    Returns:
+        layers, their names; norms, a list by layer.
     """
     norms = {}
     for name, layer in net.named_modules():
@@ -106,9 +110,10 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
 def measure_blurred(net: nn.Module, images: Images) -> dict:
     """The accuracy on clear and on blurred test images.
 
-    Returns: clear and blurred, with the network as it is; adapted, on blurred images with batch
-        norm on the statistics of 1,000 of them at a time: what is lost then is not due to their
-        means and spreads.
+    Returns:
+        clear and blurred, with the network as it is; adapted, on blurred images with batch norm on
+        the statistics of 1,000 of them at a time: what is lost then is not due to their means and
+        spreads.
     """
     from cplab.deficits import blur
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from cplab import estimates
 from cplab.base.errors import CplabError, as_list, one_of, whole
-from cplab.lab.buttons.jobs import HowFar, Task, train, will_train_here
+from cplab.lab.buttons.jobs import HowFar, Task, train_requests, will_train_here
 from cplab.lab.buttons.training import Values
 from cplab.lab.explorer.explorer_data import (
     NEVER,
@@ -413,7 +413,7 @@ class Explorer:
     def _show_cost(self) -> None:
         """Show how long training takes, unless something is being trained, or nothing can be."""
         if will_train_here() and not self._task.busy:
-            self.link.show(message=self.cost())
+            self.link.tell(message=self.cost())
 
     def _work(self, stop: threading.Event) -> str:
         """Train the next seeds with their controls. Returns the last message."""
@@ -439,7 +439,7 @@ class Explorer:
                         accuracies.add_row(run, new)
 
         hear(request, [*request.results.items()])
-        took = train([request], tell, hear)
+        took = train_requests([request], tell, hear)
         self.content = self._collect_content()
         self.link.content = json.dumps(self.content)
         seeds = sorted({run.seed for run in runs})

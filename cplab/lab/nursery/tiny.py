@@ -81,7 +81,7 @@ EARLY = "No network has grown up on the screen yet: press Train, then run this c
 # What a page holds --------------------------------------------------------------------------------
 
 
-class Window(TypedDict):
+class ScreenWindow(TypedDict):
     """When a deficit lasts: from epoch `onset` on, for `length` epochs."""
 
     kind: str
@@ -166,7 +166,7 @@ Tests = list[tuple[int, float]]  # an age in epochs, and percent of the test ima
 class ShippedWindow(TypedDict):
     """Networks that came with the lab: the means of their tests, and of their twins'."""
 
-    window: Window
+    window: ScreenWindow
     spoilt: Tests
     control: Tests
     harm: PlainHarm
@@ -186,7 +186,7 @@ class NurseryContent(TypedDict):
     html: str
     kinds: dict[str, OfferedKind]
     masks: dict[str, str]
-    windows: list[Window]
+    windows: list[ScreenWindow]
     second: dict[str, int]
     knobs: Knobs
     fixed: PlanOfAll
@@ -203,7 +203,7 @@ class NurseryContent(TypedDict):
     images: NotRequired[str]
 
 
-WINDOW: Window = {"kind": "mosaic", "onset": 0, "length": LENGTH}
+WINDOW: ScreenWindow = {"kind": "mosaic", "onset": 0, "length": LENGTH}
 KNOBS: Knobs = {
     "recovery": TINY.recovery,
     "digits": TINY.train_images,
@@ -220,7 +220,7 @@ def content(networks: int = 10, seed: int = 0, compare: bool = False) -> Nursery
     kinds: dict[str, OfferedKind] = {}
     for kind, offer in OFFERS.items():
         kinds[kind] = {**look(kind), "label": offer.label, "words": offer.beginning}
-    windows: list[Window] = [{**WINDOW}]
+    windows: list[ScreenWindow] = [{**WINDOW}]
     if compare:
         windows.append({**WINDOW, "onset": LATE})
     return {
@@ -269,7 +269,7 @@ def student_factors() -> list[float]:
 # Results that came with the lab -------------------------------------------------------------------
 
 
-def run_of(window: Window) -> Run:
+def run_of(window: ScreenWindow) -> Run:
     """The run of a window, without a seed.
 
     >>> run_of(WINDOW).end
@@ -281,7 +281,7 @@ def run_of(window: Window) -> Run:
 @cache
 def shipped_window(onset: int) -> ShippedWindow:
     """Networks that came with the lab, blurred at this epoch, and their twins."""
-    window: Window = {**WINDOW, "onset": onset}
+    window: ScreenWindow = {**WINDOW, "onset": onset}
     run = run_of(window)
     with shipped_only():
         points = harm(run)
@@ -547,7 +547,7 @@ class PlainWindow(TypedDict):
     """What has grown up under a window: what it is called, and its pairs."""
 
     name: str
-    window: Window
+    window: ScreenWindow
     seeds: list[PlainPair]
 
 

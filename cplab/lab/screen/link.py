@@ -86,8 +86,8 @@ class Link(anywidget.AnyWidget):
     def __init__(self, code: str, **state: Any) -> None:
         super().__init__(_esm=code + REGISTER, name=secrets.token_hex(8), **state)
 
-    def show(self, **live: Unpack[Live]) -> None:
-        """Show how far the work is, and nothing else of what was shown before."""
+    def tell(self, **live: Unpack[Live]) -> None:
+        """Tell the page how far the work is, in place of all that it was told before."""
         self.live = {**live}
 
     def bundle(self, text: str, page: str, code: str) -> Output:

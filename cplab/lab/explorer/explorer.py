@@ -16,10 +16,10 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 
-import bokeh
 import numpy as np
 
 from cplab import estimates
@@ -37,7 +37,6 @@ from cplab.lab.explorer.explorer_data import (
     name_of,
     pack_band,
 )
-from cplab.lab.explorer.explorer_figures import figures
 from cplab.lab.screen.link import WHERE, Link, Output, script
 from cplab.output.markup import as_html
 from cplab.output.styles import ink, style
@@ -127,6 +126,8 @@ class Wanted(NamedTuple):
 @cache
 def packed_bokeh() -> str:
     """BokehJS of the installed package, with its sliders, compressed, as text."""
+    import bokeh  # here, since it takes as long to load as all widgets together
+
     folder = Path(bokeh.__file__).parent / "server" / "static" / "js"
     parts = [(folder / name).read_bytes() for name in ("bokeh.min.js", "bokeh-widgets.min.js")]
     packed = gzip.compress(b"\n".join(parts), 6, mtime=0)  # equal each time
@@ -260,7 +261,7 @@ class Explorer:
             "content": self.content,
             "state": self.state,
             "html": MARKUP,
-            "version": bokeh.__version__,
+            "version": version("bokeh"),
         }
         text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
         return (
@@ -275,6 +276,8 @@ class Explorer:
 
     def _collect_content(self) -> ExplorerContent:
         """All that explorer.js needs, as plain data."""
+        from cplab.lab.explorer.explorer_figures import figures  # with Bokeh
+
         setting = self.setting
         base = setting.base
         points = setting.points()

@@ -38,8 +38,8 @@ from cplab.lab.explorer.explorer_data import (
     pack_band,
 )
 from cplab.lab.screen.link import WHERE, Link, Output, script
+from cplab.lab.screen.offers import EXPLORER, Look, look
 from cplab.output.markup import as_html
-from cplab.output.styles import ink, style
 from cplab.pictures.previews import png, preview
 from cplab.results import Request, Result
 from cplab.results.duration import usual_time
@@ -59,7 +59,6 @@ SCRIPT = script(
     "screen/line",
     "explorer/explorer",
 )
-OFFERED = ("blur", "flip", "permute", "noise")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
 TRAINING = "This point is trained now: its test accuracy grows in orange, a line for each seed."
@@ -78,15 +77,6 @@ class State(TypedDict):
     seeds: bool  # whether each seed has a line
     count: int  # seeds to train
     where: str  # which points are trained, one of WHERES
-
-
-class Look(TypedDict):
-    """The look of a deficit in a page."""
-
-    label: str
-    colour: str
-    name: str
-    ink: str  # black or white, whichever is legible on the colour
 
 
 class SeenLook(Look):
@@ -154,7 +144,7 @@ class Explorer:
     def __init__(
         self,
         profile: str | None = None,
-        deficits: Sequence[str | Callable] = OFFERED,
+        deficits: Sequence[str | Callable] = tuple(EXPLORER),
         onset: int = 0,
         length: int = 16,
         **setting: Any,
@@ -472,17 +462,6 @@ def are_one_network(trained: Run, run: Run, row: Mapping[str, Any]) -> bool:
 
 
 # Parts ------------------------------------------------------------------------------------------
-
-
-def look(name: str) -> Look:
-    """The look of a deficit as plain data."""
-    drawn = style(name)
-    return {
-        "label": drawn.label,
-        "colour": drawn.colour,
-        "name": name,
-        "ink": ink(drawn.colour),
-    }
 
 
 @cache

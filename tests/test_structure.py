@@ -2,7 +2,10 @@
 
 import ast
 import inspect
+import json
 import re
+import subprocess
+import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -141,3 +144,46 @@ def test_a_journey_makes_nothing_that_a_page_a_command_or_a_lab_can_write():
     for path in ROOT.glob("tests/journeys/*.py"):
         text = path.read_text("utf-8")
         assert not re.search(r"json|nbformat|Line\(|as_json|\{\W*cplab\b", text), path
+
+
+# Colours ------------------------------------------------------------------------------------------
+
+PALETTE = ROOT / "cplab" / "base" / "palette.py"
+
+
+def colours(path):
+    """The colours that a module writes down."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Constant) and re.fullmatch("#[0-9a-fA-F]{6}", str(node.value)):
+            yield f"{path.name}:{node.lineno} {node.value}"
+
+
+def test_colours_have_names_in_one_file():
+    assert [*colours(PALETTE)]
+    assert [found for path in FILES if path != PALETTE for found in colours(path)] == []
+
+
+# Before anything is loaded, another file takes the palette's place
+OTHER_SCHEME = """
+import importlib.util, json, sys
+spec = importlib.util.spec_from_file_location("cplab.base.palette", sys.argv[1])
+sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[spec.name])
+from cplab import Run, lab, show
+drawn = show.curves({"blur": Run("blur", length=16, schedule="fixed")})
+lines = {line.get_color() for line in drawn.ax.lines}
+screen = lab.Nursery()._repr_mimebundle_()["text/html"]
+print(json.dumps([sorted(lines), screen]))
+"""
+
+
+def test_another_scheme_of_colours_is_one_file(tmp_path):
+    text = PALETTE.read_text("utf-8")
+    scheme = tmp_path / "palette.py"
+    scheme.write_text(text.replace("#0072B2", "#123456").replace("#0B62A4", "#654321"), "utf-8")
+    command = [sys.executable, "-c", OTHER_SCHEME, scheme]
+    lines, screen = json.loads(subprocess.check_output(command, text=True))
+    assert "#123456" in lines
+    assert '"colour":"#123456"' in screen
+    assert "--cplab-main: #654321" in screen
+    assert "#0072B2" not in screen

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from cplab.base import palette
 from cplab.base.errors import CplabError, explain, quote
 from cplab.base.late import Tensor, torch
 from cplab.specs import mix_seeds, spec_class
@@ -18,9 +19,6 @@ from cplab.specs.digest import Definition
 from cplab.specs.own import CLASSES, TABLES, Registered, entry_decorator
 from cplab.specs.profiles import PROFILES
 
-# A student's own deficit takes the next of these colours, dashes and markers. The colours are Tol's
-# muted set, without those that the package's deficits have.
-OWN_COLOURS = ("#CC6677", "#117733", "#882255", "#44AA99", "#999933", "#AA4499", "#DDCC77")
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Dash = Literal["solid", "dashed", "dotted", "dashdot", "dotdash"]
 OWN_DASHES = get_args(Dash)[1:]
@@ -74,7 +72,7 @@ class Deficit(Registered):
     apply: Any = field(compare=False)
     label: str = field(compare=False)
     own: Definition | None = field(default=None, compare=False)
-    colour: Colour = field(default="#555555", compare=False)
+    colour: Colour = field(default=palette.PLAIN, compare=False)
     dash: Dash = field(default="solid", compare=False)
     marker: Marker = field(default="circle", compare=False)
     view: str | None = field(default=None, compare=False)
@@ -196,9 +194,9 @@ class Deficit(Registered):
     @staticmethod
     def next_style() -> dict[str, str]:
         """The colour, dash and marker of the next deficit of the gallery or of a student."""
-        count = sum(entry.colour in OWN_COLOURS for entry in DEFICITS.values())
+        count = sum(entry.colour in palette.OWN for entry in DEFICITS.values())
         return {
-            "colour": OWN_COLOURS[count % len(OWN_COLOURS)],
+            "colour": palette.OWN[count % len(palette.OWN)],
             "dash": OWN_DASHES[count % len(OWN_DASHES)],
             "marker": OWN_MARKERS[count % len(OWN_MARKERS)],
         }

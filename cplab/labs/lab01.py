@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
+from cplab.base import palette
 from cplab.base.errors import one_of
 from cplab.estimates import NOT_TRAINED, Estimate, lacking_in
 from cplab.lab.questions.questions import Shown
@@ -35,7 +36,8 @@ from cplab.show.base import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
+# One for each kind of statement
+HUES = (palette.BLUE, palette.VERMILION, palette.GREEN, palette.PINK)
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
 LANE = 26  # height of a lane of words, in pixels
 LETTER = 0.011  # width of a letter of them, as a part of the axis

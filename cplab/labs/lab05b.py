@@ -8,6 +8,7 @@ from matplotlib.image import BboxImage
 from matplotlib.transforms import BboxTransformTo
 
 from cplab import show
+from cplab.base import palette
 from cplab.estimates import Estimate
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -219,5 +220,5 @@ def first_picture() -> Figure:
     for picture, name in zip(pictures_drawn, told, strict=True):
         place = BboxTransformTo(picture.bbox)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        fig.text(0.5, 0.06, name, transform=place, ha="center", color="#333333", bbox=box)
+        fig.text(0.5, 0.06, name, transform=place, ha="center", color=palette.INK, bbox=box)
     return fig

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from cplab import estimates, show
+from cplab.base import palette
 from cplab.deficits import VIEWS
 from cplab.estimates import Estimate
 from cplab.labs import lab07_measurements as lab07_measurements
@@ -199,8 +200,8 @@ def histogram(runs: Mapping[str, Run], epochs: int | None = None) -> list[Figure
         if width < 180:
             mean = mean.replace(" ±", "\n±")
         fig.ax.set_xlabel(f"left … right\n{mean}")
-        left_colour = np.array(to_rgb("#0072B2"))
-        right_colour = np.array(to_rgb("#D55E00"))
+        left_colour = np.array(to_rgb(palette.BLUE))
+        right_colour = np.array(to_rgb(palette.VERMILION))
         for part, bar in zip(np.linspace(0, 1, SEVENTHS), fig.ax.patches, strict=False):
             bar.set_color((1 - part) * left_colour + part * right_colour)
         drawn.append(fig)

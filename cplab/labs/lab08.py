@@ -19,6 +19,7 @@ import numpy as np
 from scipy.integrate import quad, solve_ivp
 
 from cplab import show
+from cplab.base import palette
 from cplab.base.errors import CplabError, number, one_of, whole
 from cplab.lab.questions.questions import Shown, slide
 from cplab.output.styles import CUES
@@ -235,9 +236,9 @@ def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
     open_eye, deprived_eye, bars = fig.subplots(1, 3)
     end = rearing.onset + rearing.length
     if "both" in rearing.kind:
-        open_eye.axvspan(rearing.onset, end, color="#999999", alpha=0.2)
-    open_eye.axvspan(end, end + rearing.patch, color="#D55E00", alpha=0.2)
-    deprived_eye.axvspan(rearing.onset, end, color="#999999", alpha=0.2)
+        open_eye.axvspan(rearing.onset, end, color=palette.GREY, alpha=0.2)
+    open_eye.axvspan(end, end + rearing.patch, color=palette.VERMILION, alpha=0.2)
+    deprived_eye.axvspan(rearing.onset, end, color=palette.GREY, alpha=0.2)
     for mode, course, hue in zip(MODES, courses, HUES, strict=True):
         open_eye.plot(course.t, course.a / mode, color=hue)
         deprived_eye.plot(course.t, course.b / mode, color=hue)
@@ -254,7 +255,7 @@ def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
     room = 20  # to the right of a full bar, for its number
     bars.set(xlabel="what eye b has in the end, %", xlim=(0, 100 + room))
     bars.set_xticks([0, 25, 50, 75, 100])
-    bars.axvline(50, linestyle=":", color="#767676")
+    bars.axvline(50, linestyle=":", color=palette.GREY)
     bars.invert_yaxis()
     return fig
 

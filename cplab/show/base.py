@@ -30,6 +30,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
+from cplab.base import palette
 from cplab.base.errors import CplabError, one_of, quote, whole
 from cplab.estimates import Lack
 from cplab.output.markup import Bundle, bundle, wide
@@ -49,7 +50,7 @@ DOTS_A_PIXEL = 2  # dots a pixel, for fine screens
 HEADING_STYLE = (
     "font-size:15px;font-weight:bold;line-height:1.3;margin:4px 0"  # a figure's title on a page
 )
-GREY = "#767676"  # its contrast is 4.5 to white and 4.6 to black
+GREY = palette.GREY
 POINT = 0.75  # points of type in a pixel
 TEXT = 13 * POINT
 SMALL = 12 * POINT

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from cplab.base import palette
 from cplab.base.errors import CplabError, whole
 from cplab.output.answers import LINE_BEGIN, Guess, Line, Prediction, Question, from_json
 from cplab.output.styles import LIVE
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-TRUTH = "#0072B2"
+TRUTH = palette.BLUE
 SLIDE = (752, 423)  # its size in pixels of a page, 16 to 9
 COLUMN = 36  # letters of a line of an answer, beside its bar
 FEWEST_ROWS = 4  # the fewest on a slide: bars of two answers are no wider than those of four

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cplab.base import palette
 from cplab.base.errors import CplabError, as_list, check_dict, quote
 from cplab.lab.buttons.jobs import Throttle, TrainButton, train_requests
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
@@ -118,7 +119,7 @@ class LiveTraining:
             self.paint()
         except Exception as error:
             line = f"This could not be drawn: {type(error).__name__}: {error}"
-            self.job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
+            self.job.picture = f'<p style="color:{palette.WRONG}">{html.escape(line)}</p>'
 
     def train(self, stop: threading.Event) -> str:
         """Train what has no result, and say how long it took."""

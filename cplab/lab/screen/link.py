@@ -12,10 +12,18 @@ from typing import Any, TypedDict, Unpack
 import anywidget
 import traitlets
 
+from cplab.base import palette
 from cplab.output.markup import Bundle, bundle
 
 ROOMS = Path(__file__).parents[1]  # of the lab's elements
 COLAB = "google.colab"
+# Style sheets use these colours by name, such as var(--cplab-main)
+COLOURS = {
+    "main": palette.MAIN,
+    "second": palette.SECOND,
+    "truth": palette.TRUTH,
+    "wrong": palette.WRONG,
+}
 # What an element says where no script runs, as in marimo or on GitHub
 WHERE = "Its buttons work in JupyterLab, VS Code and Colab, and on the pages of the site."
 REGISTER = """
@@ -57,7 +65,8 @@ def script(element: str, *names: str) -> str:
     It consists of `page.js` and the scripts with these names, such as nursery/tiny, after constants
     that hold their style sheets and their modules in WebAssembly, if there are any.
     """
-    styles = {}
+    colours = "; ".join(f"--cplab-{name}: {colour}" for name, colour in COLOURS.items())
+    styles = {"palette": f":root {{ {colours} }}"}
     modules = []
     for name in names:
         sheet = ROOMS / f"{name}.css"

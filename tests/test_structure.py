@@ -99,12 +99,6 @@ def test_neither_package_nor_labs_import_what_stands_beside_the_package():
     assert not [path for path in files if beside.search(path.read_text("utf-8"))]
 
 
-def test_journeys_make_nothing_that_a_page_a_command_or_a_lab_makes():
-    made = re.compile(r"json\.dump|nbformat\.(v4|write)|write_notebook|\{.?\"cplab.?\":")
-    for path in (ROOT / "tests/journeys").glob("*.py"):
-        assert not made.search(path.read_text("utf-8")), path.name
-
-
 def test_from_a_job_to_the_batch_are_four_calls(small_mnist, monkeypatch):
     way = []
 

@@ -116,6 +116,17 @@ def test_from_a_job_to_the_batch_are_four_calls(small_mnist, monkeypatch):
     assert way[::-1] == ["do", "train", "train_epoch", "train_alone"]
 
 
+def test_no_two_modules_of_the_core_define_a_class_of_one_name():
+    places = {}
+    for path in PATHS:
+        if path.startswith("cplab/labs/"):
+            continue
+        for node in ast.parse((ROOT / path).read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                assert node.name not in places, (node.name, path, places[node.name])
+                places[node.name] = path
+
+
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 
@@ -124,8 +135,19 @@ def test_contributing_shows_every_module():
     assert not [name for name in modules if not re.search(rf"\b{name}\b", CONTRIBUTING)]
 
 
+def test_contributing_says_which_file_tests_what():
+    _, _, section = CONTRIBUTING.partition("## Which file tests what")
+    rows = section.partition("\n## ")[0]
+    rooms = {module_name(path) for path in PATHS} - {"__init__", "__main__", "gallery"}
+    named = re.findall(r"`(\w+)(?:/|\.py)`", rows)
+    assert rooms <= {*named}
+    for path in ROOT.glob("tests/test_*.py"):
+        of_lab = re.fullmatch(r"test_lab\d\d\w?", path.stem)
+        assert of_lab or path.stem in named, path.name
+
+
 def test_contributing_names_only_files_that_are_there():
-    places = [ROOT, ROOT / "cplab", *(ROOT / "cplab").glob("**/")]
+    places = [ROOT, ROOT / "tests", ROOT / "cplab", *(ROOT / "cplab").glob("**/")]
     for name in re.findall(r"`([\w/]+(?:\.py|\.md|/))`", CONTRIBUTING):
         assert "NN" in name or any((place / name).exists() for place in places), name
 

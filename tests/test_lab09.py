@@ -9,7 +9,7 @@ from conftest import one_line, random_images
 from torch import nn
 
 import cplab
-from cplab import Run
+from cplab import Run, deficits, gallery
 from cplab.estimates import estimate, lacking_in
 from cplab.labs import lab09
 from cplab.labs.lab09_path import linear_path
@@ -85,6 +85,7 @@ def test_a_path_needs_a_deficit():
 
 
 @pytest.mark.usefixtures("photographs")
-def test_a_path_is_computed():
-    spec = linear_path.spec("mirror@7049bd1b", 0, 1, profile="ci", points=2)
+def test_a_path_is_computed_under_a_deficit_of_the_gallery():
+    name = deficits.find_deficit(gallery.mirror).name
+    spec = linear_path.spec(name, 0, 1, profile="ci", points=2)
     assert cplab.run(spec, device="cpu").values

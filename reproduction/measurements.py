@@ -9,9 +9,8 @@ from cplab.base.errors import CplabError
 from cplab.base.late import F, Tensor, nn, torch
 from cplab.labs import lab02 as lab02
 from cplab.labs import lab07_measurements as lab07_measurements
-from cplab.labs.lab09_measurements import SIDES
 from cplab.measure import MEASUREMENTS, Measurement
-from cplab.measure.builtin import weighted_layers
+from cplab.measure.builtin import MOSAIC_SIDES, weighted_layers
 
 if TYPE_CHECKING:
     from cplab.pictures.data import Images
@@ -49,7 +48,7 @@ def measure_detail_share(net: nn.Module, birth: nn.Module, images: Images) -> di
     """
     change, image_shape = weight_change(net, birth, images)
     pictures = change.reshape(-1, *image_shape)  # (units, C, H, W)
-    return {str(side): round(share_in_detail(pictures, side), 6) for side in SIDES}
+    return {str(side): round(share_in_detail(pictures, side), 6) for side in MOSAIC_SIDES}
 
 
 def weight_change(

@@ -129,7 +129,7 @@ def statement_line(line: str, name: str, rows: list[Row]) -> str:
     """A statement's line of REPRODUCTION.md with the number of today.
 
     Arguments:
-        line: as it was, of which the statement's name and what it says stay.
+        line: as it was; the statement's name and what it says stay.
         name: the name.
         rows: all that answer it.
     """

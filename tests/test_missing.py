@@ -12,7 +12,7 @@ from cplab import Run, estimates, lab, quantities, results, show
 from cplab.estimates import NOT_TRAINED, Lack, lacking_in
 from cplab.lab import missing
 from cplab.lab.buttons.jobs import TrainButton
-from cplab.labs import lab02, lab09
+from cplab.labs import lab02
 
 BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
 LONG = Run("blur", length=7, recovery=60, model="depth3", schedule="fixed")
@@ -91,13 +91,6 @@ def test_what_shows_a_run_lacks_it(draw):
 
 def test_accuracies_by_image_lack_their_runs():
     assert LONG in specs(lab02.image_accuracies(LONG))
-
-
-def test_a_figure_of_treated_networks_lacks_only_those_that_it_shows():
-    treated = replace(BRIEF, treatments="renorm@1")
-    drawn = lab09.draw_with_controls(treated)
-    assert specs(drawn) == {treated, BRIEF, treated.newborn()}
-    assert "equal training" not in repr(drawn)
 
 
 # What is offered ----------------------------------------------------------------------------------

@@ -99,6 +99,14 @@ def test_neither_package_nor_labs_import_what_stands_beside_the_package():
     assert not [path for path in files if beside.search(path.read_text("utf-8"))]
 
 
+def test_journeys_make_nothing_that_a_page_a_command_or_a_lab_makes():
+    made = re.compile(
+        r"json\.dump|as_json|nbformat\.(v4|write)|write_notebook|\bLine\(|\{\W*cplab\b"
+    )
+    for path in (ROOT / "tests/journeys").glob("*.py"):
+        assert not made.search(path.read_text("utf-8")), path.name
+
+
 def test_from_a_job_to_the_batch_are_four_calls(small_mnist, monkeypatch):
     way = []
 
@@ -113,6 +121,17 @@ def test_from_a_job_to_the_batch_are_four_calls(small_mnist, monkeypatch):
     assert way[::-1] == ["do", "train", "train_epoch", "train_alone"]
 
 
+def test_no_two_modules_of_the_core_define_a_class_of_one_name():
+    places = {}
+    for path in PATHS:
+        if path.startswith("cplab/labs/"):
+            continue
+        for node in ast.parse((ROOT / path).read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                assert node.name not in places, (node.name, path, places[node.name])
+                places[node.name] = path
+
+
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 
@@ -121,8 +140,19 @@ def test_contributing_shows_every_module():
     assert not [name for name in modules if not re.search(rf"\b{name}\b", CONTRIBUTING)]
 
 
+def test_contributing_says_which_file_tests_what():
+    _, _, section = CONTRIBUTING.partition("## Which file tests what")
+    rows = section.partition("\n## ")[0]
+    rooms = {module_name(path) for path in PATHS} - {"__init__", "__main__", "gallery"}
+    named = re.findall(r"`(\w+)(?:/|\.py)`", rows)
+    assert rooms <= {*named}
+    for path in ROOT.glob("tests/test_*.py"):
+        of_lab = re.fullmatch(r"test_lab\d\d\w?", path.stem)
+        assert of_lab or path.stem in named, path.name
+
+
 def test_contributing_names_only_files_that_are_there():
-    places = [ROOT, ROOT / "cplab", *(ROOT / "cplab").glob("**/")]
+    places = [ROOT, ROOT / "tests", ROOT / "cplab", *(ROOT / "cplab").glob("**/")]
     for name in re.findall(r"`([\w/]+(?:\.py|\.md|/))`", CONTRIBUTING):
         assert "NN" in name or any((place / name).exists() for place in places), name
 
@@ -131,13 +161,6 @@ def test_the_walk_of_a_run_names_functions_that_are_there():
     for name, file in re.findall(r"`([\w.]+)` \(`([\w/]+\.py)`\)", CONTRIBUTING):
         code = (ROOT / "cplab" / file).read_text()
         assert re.search(rf"(def|class) {name.rpartition('.')[2]}\b", code), (name, file)
-
-
-def test_a_journey_makes_nothing_that_a_page_a_command_or_a_lab_can_write():
-    """No notebook, no JSON and no line of a hand-in stands in it."""
-    for path in ROOT.glob("tests/journeys/*.py"):
-        text = path.read_text("utf-8")
-        assert not re.search(r"json|nbformat|Line\(|as_json|\{\W*cplab\b", text), path
 
 
 # Colours ------------------------------------------------------------------------------------------

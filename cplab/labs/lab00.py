@@ -11,7 +11,6 @@ from typing import Any
 from cplab import lab, show
 from cplab.estimates import Estimate
 from cplab.lab.buttons.jobs import TrainButton, trains_here
-from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.output.markup import as_html
 from cplab.pictures.previews import few_images, preview
 from cplab.quantities import harm, measured

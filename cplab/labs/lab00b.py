@@ -96,6 +96,9 @@ def path_after(run: Run, epochs: int, unit: str = "path") -> float:
 
     Arguments:
         unit: path (relative to the layers' weights) or path_plain, see `Result.curve`.
+
+    >>> path_after(lab00.childhood(), 100, "path_plain")
+    12.2 ± 1.9 (20 seeds)
     """
     return float(travelled(run, unit)[epochs - 1])
 
@@ -125,8 +128,11 @@ def behind_at(run: Run, control: str, path: float, unit: str = "path") -> Estima
 
 def by_path(run: Run, epochs: Iterable[int], unit: str = "path") -> dict[float, Estimate]:
     """The accuracy of a run, in percent, by how far it has travelled on average some epochs after
-    the deficit's end: of those seeds whose path is known. Arguments: epochs, how many; unit, see
-    `path_after`.
+    the deficit's end: of those seeds whose path is known.
+
+    Arguments:
+        epochs: how many.
+        unit: see `path_after`.
 
     >>> by_path(lab00.childhood("flip"), (10, 100), "path_plain")
     {23.2: 65.5 ± 0.9 (20 seeds), 40.3: 74.9 ± 0.8 (20 seeds)}

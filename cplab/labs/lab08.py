@@ -65,7 +65,7 @@ COVARIANCES = {  # by what the eyes see
 
 @dataclass(frozen=True)
 class Rearing:
-    """The rearing of two eyes, of which b is deprived. All times are in half-learning times (see
+    """The rearing of two eyes; b is the deprived one. All times are in half-learning times (see
     `half_time`, of a mode of strength 1).
 
     >>> Rearing(depth=3, onset=1, length=2).phases

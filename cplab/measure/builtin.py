@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FACTORED = 50  # images from which the Kronecker factors are computed
 CURVED = 200  # images from which the Hessian is computed
+MOSAIC_SIDES = (2, 3, 4, 6)  # of the squares of a mosaic, pixels
 
 
 @measurement(label="Fisher trace")
@@ -128,6 +129,35 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
             for name, logits in outputs.items():
                 correct[name] += count_correct(logits, labels)
     return {name: count / len(y) for name, count in correct.items()}
+
+
+@measurement(label="accuracy on mosaics", when="end", images=None, copied=False)
+def measure_mosaics(net: nn.Module, images: Images) -> dict:
+    """The accuracy on test images: clear, and as mosaics by the side of the squares."""
+    from cplab.deficits import mosaic
+
+    clear = images.normal_test
+    y = images.test_y
+    accuracies = {"clear": fraction_correct(net, clear, y)}
+    for side in MOSAIC_SIDES:
+        squares, _ = mosaic(clear, y, side)
+        accuracies[str(side)] = fraction_correct(net, squares, y)
+    return accuracies
+
+
+def fraction_correct(net: nn.Module, x: Tensor, y: Tensor) -> float:
+    """The fraction of images that a network classifies correctly.
+
+    Arguments:
+        net: the network.
+        x: normalised images (N, C, H, W).
+        y: labels (N,).
+    """
+    correct = 0
+    with torch.no_grad():
+        for part, labels in zip(x.split(2000), y.split(2000), strict=True):
+            correct += count_correct(net(part), labels)
+    return correct / len(y)
 
 
 @measurement(label="own training images right", images=None, copied=False)

@@ -378,17 +378,17 @@ def harm(
     Everything that shows a harm calls this.
 
     Arguments:
-        run: a Run with a deficit; its own seed does not matter. For one seed give seeds=[3].
+        run: a Run with a deficit, of seed 0, which stands for all seeds.
         after: the number of clear epochs after the deficit; by default all of the recovery. Fewer
             are possible if the learning rate never changes: a run then contains all shorter ones.
         clock: of the control's learning rate under the schedule `paper`, while the deficit's epochs
             are cut out. Stopped: its recovery begins with the rate of the onset. Running: with the
             rate that the run's recovery has.
-        seeds: which to read, instead of all that count.
+        seeds: which to read, instead of all that count, such as [3] for seed 3 alone.
 
     Raises:
-        CplabError: for a run that has its deficits in `windows`, and for an `after` that it does
-            not have.
+        CplabError: for a run of another seed, which would not be read alone; for one that has its
+            deficits in `windows`; and for an `after` that it does not have.
 
     >>> harm(Run(deficit="blur", onset=24, length=8))
     0.2 ± 0.3 (10 seeds)
@@ -397,6 +397,11 @@ def harm(
     """
     if check_spec(run).windows and not run.length:
         raise CplabError(f"{run.call()} has its deficit in windows: give deficit, onset, length")
+    if run.seed and seeds is None:
+        raise CplabError(
+            f"harm is a mean over all seeds, and the run has seed {run.seed}: leave its seed out, "
+            f"or give seeds=[{run.seed}]"
+        )
     control = run.without_window(clock)
     results = results_by_seed(run, seeds=seeds)
     if run.schedule != "fixed":

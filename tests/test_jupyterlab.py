@@ -284,7 +284,7 @@ IN_SIGHT = """(part) => {
   const seen = document.elementFromPoint(box.x + box.width / 2, box.bottom - 3);
   return Boolean(seen?.closest(`[data-is=${part}]`));
 }"""
-SEEN = """[...document.querySelectorAll("cplab-nursery")].at(-1).model?.get("state").seen"""
+SEEN = """[...document.querySelectorAll("cplab-nursery")].at(-1)?.model?.get("state").seen"""
 SETTLED = 1000  # milliseconds, after which the screen has come into sight
 SMALL = {"width": 1366, "height": 625}  # a laptop, without the bars of its browser
 

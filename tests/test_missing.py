@@ -154,7 +154,7 @@ def test_networks_that_lack_results_together_are_told_values_that_all_of_them_ha
     allcnn = Run("blur", length=5)
     sentence = missing.advice([Lack(run) for run in (three_blocks, allcnn)])
     common = values_trained(three_blocks)["length"] & values_trained(allcnn)["length"]
-    assert f"length = {missing.in_words(missing.nearest(common, 5))}" in sentence
+    assert missing.in_words("length", missing.nearest(common, 5)) in sentence
 
 
 def test_treatments_that_have_results_are_written_as_a_run_takes_them():

@@ -285,7 +285,7 @@ def test_torch_comes_while_jupyterlab_runs_and_all_else_stays(clone, monkeypatch
         clone.server.may.set()
         read_until(process, "torch is here")
         assert clone.python("import torchvision") == ""
-        clone.close_jupyterlab(process)
+        assert clone.close_jupyterlab(process) == ""
     assert "pip install" in why_missing(clone, monkeypatch)  # if somebody takes it away
     versions = "print(m.version('shared'), m.version('torch'), m.version('setuptools'))"
     assert clone.python(f"import importlib.metadata as m; {versions}") == f"1.0 2.0 {before}"

@@ -79,7 +79,7 @@ def accuracy_after(run: Run, epochs: int) -> float:
 
     >>> run = treated(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60), "")
     >>> accuracy_after(run, 60)
-    61.7 ± 0.4 (24 seeds)
+    61.7 ± 0.4 (25 seeds)
     """
     return 100 * result(run).mean_accuracy(run.end + epochs, epochs)
 
@@ -94,6 +94,9 @@ def path_after(run: Run, epochs: int, unit: str = "path") -> float:
     """How far a network has travelled some epochs after the deficit's end.
 
     Arguments: unit, path (relative to the layers' weights) or path_plain, see `Result.curve`.
+
+    >>> path_after(lab00.childhood(), 100, "path_plain")
+    12.2 ± 1.9 (20 seeds)
     """
     return float(travelled(run, unit)[epochs - 1])
 
@@ -114,6 +117,22 @@ def behind_at(run: Run, control: str, path: float, unit: str = "path") -> Estima
     """Points that a run is behind one of its controls once each has travelled so far since the
     deficit's end. Arguments: unit, see `path_after`."""
     return accuracy_at(control_of(run, control), path, unit) - accuracy_at(run, path, unit)
+
+
+def by_path(run: Run, epochs: Iterable[int], unit: str = "path") -> dict[float, Estimate]:
+    """The accuracy of a run, in percent, by how far it has travelled on average some epochs after
+    the deficit's end: of those seeds whose path is known. Arguments: epochs, how many; unit, see
+    `path_after`.
+
+    >>> by_path(lab00.childhood("flip"), (10, 100), "path_plain")
+    {23.2: 65.5 ± 0.9 (20 seeds), 40.3: 74.9 ± 0.8 (20 seeds)}
+    """
+    points = {}
+    for each in epochs:
+        path = path_after(run, each, unit)
+        if path.seeds:
+            points[round(path.mean, 1)] = accuracy_after(run, each).only(path.by_seed)
+    return points
 
 
 def travelled(run: Run, unit: str) -> np.ndarray:

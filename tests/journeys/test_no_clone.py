@@ -21,6 +21,7 @@ pytestmark = pytest.mark.journey_long
 
 ROOT = Path(__file__).parents[2]
 LABS = ("00_a_critical_period_in_a_minute", "02_blur_critical_period")
+TRAIN = ["run", "--profile", "ci", "--deficit", "blur", "--length", "2", "--recovery", "1"]
 BESIDE = "from importlib.util import find_spec as f; print(f('reproduction'), f('benchmarks'))"
 
 
@@ -80,7 +81,16 @@ def without_torch(home):
 
 
 @pytest.fixture(scope="module")
-def with_torch(home, without_torch):
+def said(home):
+    """What is said to one who trains without torch."""
+    words = [str(python_of(home)), "-m", "cplab", *TRAIN]
+    done = subprocess.run(words, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 2
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def with_torch(home, without_torch, said):
     """What they print once torch is here, which is shared by the environment of these tests."""
     shared = [path for path in sys.path if Path(path).name == "site-packages"]
     [packages] = home.glob("env/**/site-packages")
@@ -99,8 +109,10 @@ def test_the_wheel_holds_the_package_and_nothing_beside_it(wheel):
     assert fnmatch(wheel.name, "cplab-*.whl")  # as the labs' first cells look for it on Colab
 
 
-def test_without_torch_the_labs_come_to_their_end_and_say_how_to_bring_it(without_torch):
-    assert "%pip install 'cplab[train]'" in without_torch
+@pytest.mark.usefixtures("without_torch")
+def test_without_torch_the_labs_come_to_their_end_and_training_says_how_to_bring_it(said):
+    assert said.startswith("error: torch is not installed")
+    assert said.endswith(" -m pip install 'cplab[train]'\n")
 
 
 def test_all_labs_are_copied(home, without_torch):
@@ -116,5 +128,4 @@ def test_nothing_of_the_clone_is_in_reach(home, without_torch):
 
 def test_with_torch_the_labs_train(home, with_torch):
     assert "is not installed" not in with_torch
-    fields = ["--profile", "ci", "--deficit", "blur", "--length", "2", "--recovery", "1"]
-    assert "(live)" in give(python_of(home), "-m", "cplab", "run", *fields, folder=home)
+    assert "(live)" in give(python_of(home), "-m", "cplab", *TRAIN, folder=home)

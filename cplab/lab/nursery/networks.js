@@ -25,15 +25,17 @@
 //   scale             of the weights at birth, times that of He et al. 2015
 //   rate              of learning
 //   every             epochs between two tests
-//   names             what `permute` makes of each label
-//   strengths         by kind of deficit, of those that have one:
+//   names             of the classes under `permute`
+//   strengths         of the deficits that have one, by kind
 //
-//     mosaic    the mean of each square of so many pixels a side
-//     flip      upside down
-//     noise     noise, different for each image
-//     permute   wrong names: images stay as they are
-//     cover     grey where a mask has a bit: 36 hexadecimal digits, three a row of 12 pixels
-//     own.kind  a student's own
+// The kinds of deficit:
+//
+//   mosaic     the mean of each square; its strength is the pixels of a side
+//   flip       upside down
+//   noise      noise, different for each image
+//   permute    the label y becomes `names[y]`
+//   cover      grey where its strength has a bit: 36 hexadecimal digits, three a row of 12 pixels
+//   own.kind   a student's own
 //
 // Their twin is the same network without a window; it is as old as one of them when it has had as
 // many clear epochs. What networks of a seed have in common is trained once.

@@ -186,8 +186,9 @@ import importlib.util, json, sys
 spec = importlib.util.spec_from_file_location("cplab.base.palette", sys.argv[1])
 sys.modules[spec.name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules[spec.name])
-from cplab import Run, lab, show
-drawn = show.curves({"blur": Run("blur", length=16, schedule="fixed")})
+from cplab import lab, show
+from cplab.runs import FLAGSHIP
+drawn = show.clear_epochs({"blur": FLAGSHIP.replace(deficit="blur", length=16)})
 lines = {line.get_color() for line in drawn.ax.lines}
 screen = lab.Nursery()._repr_mimebundle_()["text/html"]
 print(json.dumps([sorted(lines), screen]))

@@ -37,13 +37,23 @@ test: install-test
 # The layout of JavaScript is prettier's, where Node is at hand.
 PRETTIER := 3.10.1
 SCRIPTS := $(wildcard cplab/lab/*/*.js tests/*.js)
+# Names are looked for where the files of a page are joined: a name of one is known in all
+BROWSER := Blob CustomEvent DecompressionStream HTMLElement ImageData MessageChannel ResizeObserver \
+  Response TextDecoder URL URLSearchParams WebAssembly Worker addEventListener atob clearInterval \
+  clearTimeout console customElements dispatchEvent document history innerHeight location \
+  navigator performance postMessage queueMicrotask requestAnimationFrame sessionStorage \
+  setInterval setTimeout
+NAMES_OF_JAVASCRIPT := npx --yes eslint@9 --no-config-lookup --parser-options sourceType:script \
+  --rule 'no-undef: error' \
+  $(BROWSER:%=--global %) --global cplabLinks
 
 lint: install-test
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
-	@if command -v npx >/dev/null; then npx --yes prettier@$(PRETTIER) --check $(SCRIPTS); \
-	else echo "npx is not here: the layout of JavaScript is not checked"; fi
+	@if command -v npx >/dev/null; then npx --yes prettier@$(PRETTIER) --check $(SCRIPTS) && \
+	  $(PY) tests/joined.py build/scripts && $(NAMES_OF_JAVASCRIPT) build/scripts/*.js; \
+	else echo "npx is not here: the layout and the names of JavaScript are not checked"; fi
 
 # Other versions of zig make other bytes. The tests compare them where zig is installed; its 80 MB
 # are none of the extras'.

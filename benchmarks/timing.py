@@ -43,8 +43,13 @@ def in_turn(ours: Callable[[], object], baseline: Callable[[], object]) -> list[
 def make_row(name: str, unit: str, pairs: Sequence[Pair], comparison: str, scale: float = 1) -> Row:
     """Make a row from pairs of seconds.
 
-    Arguments: name; unit; pairs; comparison, our way / the baseline, in words; scale, by which
-        seconds are multiplied. If the unit is a rate, such as images/s, it is divided by them.
+    Arguments:
+        name: the name.
+        unit: the unit.
+        pairs: the pairs.
+        comparison: our way / the baseline, in words.
+        scale: by which seconds are multiplied. If the unit is a rate, such as images/s, it is
+            divided by them.
     """
     ours = median(pair.ours for pair in pairs)
     baseline = median(pair.baseline for pair in pairs)

@@ -22,7 +22,8 @@ AGREE = 1e-4  # relative difference allowed between two ways to a trace, in floa
 def trace(device: torch.device, dataset: str) -> Iterator[Row]:
     """Measure the exact Fisher trace of the course network against other ways to the same number.
 
-    Raises: CplabError if the numbers differ.
+    Raises:
+        CplabError: if the numbers differ.
     """
     task = Run(profile="course", dataset=dataset).task
     images = task.images(device)
@@ -45,7 +46,11 @@ def trace(device: torch.device, dataset: str) -> Iterator[Row]:
 
 
 def check_agreement(ours: float, other: float, name: str) -> None:
-    """Check that two ways give the same trace. Raises: CplabError."""
+    """Check that two ways give the same trace.
+
+    Raises:
+        CplabError.
+    """
     if not abs(ours - other) <= AGREE * abs(other):
         raise CplabError(f"the Fisher traces differ: fisher.trace {ours}, {name} {other}")
 

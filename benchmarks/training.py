@@ -15,10 +15,10 @@ from benchmarks.timing import Pair, Row, in_turn, make_row, seconds
 from cplab.base import devices
 from cplab.deficits import Batch
 from cplab.engine.gpu.branches import Branches
+from cplab.engine.network import Training, begin
 from cplab.engine.passes import Passes
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_epoch
-from cplab.engine.training import Training, begin
 from cplab.engine.tree import plan
 from cplab.runs import FLAGSHIP, Run, Step
 

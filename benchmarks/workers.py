@@ -10,8 +10,8 @@ from loky import ProcessPoolExecutor
 import cplab
 from benchmarks.timing import Row, in_turn, make_row
 from cplab.engine import workers
-from cplab.engine.job import Job
 from cplab.engine.work import do
+from cplab.engine.workload import Job
 
 RUN = cplab.Run("mosaic", length=200, profile="tiny", recovery=100)
 KINDS = RUN, RUN.newborn()

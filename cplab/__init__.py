@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from cplab.base.errors import CplabError
+from cplab.base.files import settle_folders
 from cplab.deficits import apply_deficit, deficit
 from cplab.measure import measurement
 from cplab.models import model
@@ -43,6 +44,8 @@ __all__ = [
     "sweep",
     "treatment",
 ]
+
+settle_folders()  # relative ones count from where Python was started
 
 
 def __dir__() -> list[str]:

@@ -27,7 +27,7 @@ from cplab import results, runs, teach
 from cplab.base.errors import CplabError, installed, to_install
 from cplab.pictures.datasets import DOWNLOADS
 
-NAMES = [field.name for field in fields(runs.Run)]
+RUN_FIELDS = [field.name for field in fields(runs.Run)]
 COPIES = "cplab-labs"  # the folder of the labs' copies, unless another one is named
 WHAT_COPIES_HAVE = {
     "student": "an empty cell for each answer",
@@ -223,7 +223,7 @@ def help_of_fields() -> dict[str, str]:
     """What each field of a run is, as the class explains it."""
     text = inspect.getdoc(runs.Run) or ""
     explained = {}
-    for name in NAMES:
+    for name in RUN_FIELDS:
         found = re.search(rf"^    {name}: (.+(\n {{8}}.+)*)", text, re.M)
         explained[name] = " ".join(found[1].split()) if found else ""
     return explained

@@ -173,7 +173,7 @@ class Estimate:
     @property
     def lacking(self) -> tuple[Lack, ...]:
         """What has to be trained before it has seeds; nothing if it has."""
-        return each_once(lack for term in counted(self.terms) for lack in term.lacking)
+        return each_once(lack for term in with_weight(self.terms) for lack in term.lacking)
 
     # What its interval says: `Interval` tells what each of them is
 
@@ -310,8 +310,9 @@ class Estimate:
 def estimate(values: Estimate | Numbers) -> Estimate:
     """Estimate a mean over seeds, with its interval.
 
-    Arguments: values, a number for each seed, (seeds,). None, or a number that is not finite or
-        is masked, is a missing seed.
+    Arguments:
+        values: a number for each seed, (seeds,). None, or a number that is not finite or is masked,
+            is a missing seed.
 
     >>> estimate([2.0, 3.0, 4.0])
     3.0 ± 2.5 (3 seeds)
@@ -328,7 +329,11 @@ def estimate(values: Estimate | Numbers) -> Estimate:
 
 
 def row_of_numbers(values: Any) -> np.ndarray:
-    """Values as numbers (seeds,), of which NaN is missing. Raises: CplabError."""
+    """Values as numbers (seeds,); NaN is a missing seed.
+
+    Raises:
+        CplabError.
+    """
     row: np.ndarray | None = None
     with suppress(TypeError, ValueError, OverflowError):
         row = np.ma.asarray(values, dtype=float)
@@ -384,7 +389,11 @@ def derived_term(
 
 
 def one_number(function: Callable[..., Any], /, *values: object, **options: object) -> float:
-    """Call a function, and return its number as a float. Raises: CplabError for anything else."""
+    """Call a function, and return its number as a float.
+
+    Raises:
+        CplabError: for anything else.
+    """
     value = function(*values, **options)
     try:
         return float(value)
@@ -396,7 +405,8 @@ def one_number(function: Callable[..., Any], /, *values: object, **options: obje
 def finite_number(name: str, value: object) -> float:
     """Return a summand, factor or divisor of an Estimate as a float.
 
-    Raises: CplabError for an Estimate, and for a number that is not finite.
+    Raises:
+        CplabError: for an Estimate, and for a number that is not finite.
     """
     if isinstance(value, Estimate):
         advice = "for a ratio or a product of two use estimates.seed_by_seed"
@@ -413,7 +423,9 @@ def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
     The mean is the sum of the means over each side's seeds. The degrees of freedom are those of
     Welch and Satterthwaite.
 
-    Arguments: terms, with their weights; constant, which is added to them.
+    Arguments:
+        terms: with their weights.
+        constant: which is added to them.
     """
     rows = paired_sides(terms)
     counts = tuple(len(row) for row in rows)
@@ -449,7 +461,7 @@ def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
     they are no pairs; as pairs, lab 00's intervals would be about a twentieth shorter.
     """
     groups: dict[Hashable, dict[Term, float]] = defaultdict(dict)
-    for term, weight in counted(terms).items():
+    for term, weight in with_weight(terms).items():
         groups[term.group][term] = weight
     rows = []
     for group in groups.values():
@@ -461,7 +473,7 @@ def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
     return rows
 
 
-def counted(terms: Mapping[Term, float]) -> Mapping[Term, float]:
+def with_weight(terms: Mapping[Term, float]) -> Mapping[Term, float]:
     """The terms whose seeds count, with their weights: those that have not cancelled. If all have,
     all count: the difference of equal estimates is 0, and without numbers it is missing."""
     kept = {term: weight for term, weight in terms.items() if weight}
@@ -513,7 +525,8 @@ def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
         std: the standard deviation over seeds, of any shape.
         count: the number of seeds, of the same shape.
 
-    Returns: an array of this shape; NaN for one seed.
+    Returns:
+        an array of this shape; NaN for one seed.
 
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
@@ -529,7 +542,8 @@ def seeds_needed(half: float, std: float | Estimate = 1.0) -> float:
         half: what half the interval may be at most.
         std: the standard deviation over seeds, or an estimate whose seeds have it.
 
-    Returns: NaN for an estimate of fewer than two seeds.
+    Returns:
+        NaN for an estimate of fewer than two seeds.
 
     >>> seeds_needed(1.0, std=1.0), seeds_needed(float(half_width(1.0, 3)) / 2)
     (7, 5)
@@ -549,10 +563,12 @@ def seeds_needed(half: float, std: float | Estimate = 1.0) -> float:
 def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean of several seeds' curves at each epoch, over those that last so long.
 
-    Arguments: curves, one for each seed, (epochs,) or shorter.
+    Arguments:
+        curves: one for each seed, (epochs,) or shorter.
 
-    Returns: the mean and half its interval, both (epochs,). Half is 0 for one seed, whose band is
-        then a line.
+    Returns:
+        the mean and half its interval, both (epochs,). Half is 0 for one seed, whose band is then a
+        line.
 
     >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
     [2.0, 3.0, 5.0]
@@ -571,7 +587,9 @@ def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, 
 def detectable(half: float, count: float) -> float:
     """The mean that eight of ten such experiments would find different from zero.
 
-    Arguments: half, of the interval of such an experiment; count, of its seeds.
+    Arguments:
+        half: of the interval of such an experiment.
+        count: of its seeds.
 
     >>> round(detectable(1.0, 10), 2)
     1.39
@@ -585,9 +603,12 @@ def detectable(half: float, count: float) -> float:
 def find_crossing(x: Numbers, y: Numbers, level: float = 0.0) -> float:
     """Find the first x at which the line through some points crosses a level.
 
-    Arguments: x and y, of the points, (n,); level.
+    Arguments:
+        x, y: of the points, (n,).
+        level: the value of y.
 
-    Returns: NaN if the line never crosses it.
+    Returns:
+        NaN if the line never crosses it.
 
     >>> find_crossing([1, 2, 4], [-1.0, -1.0, 3.0])
     2.5
@@ -609,7 +630,9 @@ def find_crossing(x: Numbers, y: Numbers, level: float = 0.0) -> float:
 def compare(points: Estimate | Numbers, other: str) -> str:
     """Say how many points something is above or below something else.
 
-    Arguments: points, an estimate of the difference, or a number for each seed; other, a name.
+    Arguments:
+        points: an estimate of the difference, or a number for each seed.
+        other: a name.
 
     >>> compare([2.0, 2.5, 3.0], "the newborn")
     '2.5 ± 1.2 points above the newborn'
@@ -715,6 +738,7 @@ class LackingArray(np.ndarray):
     lacking: tuple[Lack, ...] = ()
 
     def __array_finalize__(self, other: np.ndarray | None) -> None:
+        """Called by numpy for each array that is made of another one: a slice lacks the same."""
         self.lacking = getattr(other, "lacking", ())
 
 

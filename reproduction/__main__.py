@@ -25,8 +25,14 @@ without a reason."""
 def run(command: str, words: list[str], profile: str, device: str) -> int:
     """Run a command, and print what came of it.
 
-    Arguments: command; words, names, places or keys; profile, of exhibits; device, to train on.
-    Returns: the exit status, 1 if a result is damaged or off.
+    Arguments:
+        command: the command.
+        words: names, places or keys.
+        profile: of exhibits.
+        device: to train on.
+
+    Returns:
+        the exit status, 1 if a result is damaged or off.
     """
     if command == "report":  # which needs matplotlib, as a machine that trains may not have it
         from reproduction import report
@@ -72,7 +78,11 @@ def run(command: str, words: list[str], profile: str, device: str) -> int:
 
 def ship_words(words: list[str]) -> str:
     """Ship again each file that is named; or ship the live runs with some fields, as in `course
-    profile=course`, to one file. Returns: what was written, in lines."""
+    profile=course`, to one file.
+
+    Returns:
+        what was written, in lines.
+    """
     fields = dict(word.split("=", 1) for word in words if "=" in word)
     names = [word for word in words if "=" not in word]
     if not fields:

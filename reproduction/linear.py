@@ -26,7 +26,10 @@ def eye_share(
     """An eye's share in the end, in percent, after it was closed for one half-learning time.
 
     Random weights learn from 400 images by gradient descent. The arguments are fields of a
-    `Rearing`. Returns: an array (seeds,).
+    `Rearing`.
+
+    Returns:
+        an array (seeds,).
 
     >>> eye_share(2, 0).shape
     (30,)

@@ -9,9 +9,8 @@ from cplab.base.errors import CplabError
 from cplab.base.late import F, Tensor, nn, torch
 from cplab.labs import lab02 as lab02
 from cplab.labs import lab07_measurements as lab07_measurements
-from cplab.labs.lab09_measurements import SIDES
 from cplab.measure import MEASUREMENTS, Measurement
-from cplab.measure.builtin import weighted_layers
+from cplab.measure.builtin import MOSAIC_SIDES, weighted_layers
 
 if TYPE_CHECKING:
     from cplab.pictures.data import Images
@@ -23,7 +22,8 @@ def measure_connections(net: nn.Module, images: Images) -> dict:
     """The Fisher information of single weights, which tells whether the same connections are strong
     at two ages.
 
-    Returns: by the layer's name, a list for a hundred of its weights, evenly spread.
+    Returns:
+        by the layer's name, a list for a hundred of its weights, evenly spread.
     """
     from cplab.measure.fisher import diagonal
 
@@ -43,11 +43,12 @@ def measure_detail_share(net: nn.Module, birth: nn.Module, images: Images) -> di
     a random direction has the share of the dimensions, 8/9 for squares of 3 × 3 pixels. The first
     layer must take whole images.
 
-    Returns: the share, by the side of the squares, in pixels.
+    Returns:
+        the share, by the side of the squares, in pixels.
     """
     change, image_shape = weight_change(net, birth, images)
     pictures = change.reshape(-1, *image_shape)  # (units, C, H, W)
-    return {str(side): round(share_in_detail(pictures, side), 6) for side in SIDES}
+    return {str(side): round(share_in_detail(pictures, side), 6) for side in MOSAIC_SIDES}
 
 
 def weight_change(
@@ -56,7 +57,8 @@ def weight_change(
     """The change of the first layer's weights since birth, (units, C · H · W), and the shape of an
     image, (C, H, W).
 
-    Raises: CplabError if the layer does not take whole images.
+    Raises:
+        CplabError: if the layer does not take whole images.
     """
     layer = weighted_layers(net)[0]
     layer_at_birth = weighted_layers(birth)[0]
@@ -94,7 +96,8 @@ def measure_block_detail(net: nn.Module, birth: nn.Module, images: Images) -> di
     the part of the change outside these directions. The part of the change in the direction of the
     weights at birth is left out, since weight decay shrinks all weights alike.
 
-    Returns: share, a list by block, from the images on; chance, the share of a random change.
+    Returns:
+        share, a list by block, from the images on; chance, the share of a random change.
     """
     from cplab.deficits import blur
     from cplab.models.layers import blocks
@@ -125,9 +128,12 @@ def measure_block_detail(net: nn.Module, birth: nn.Module, images: Images) -> di
 def change_since_birth(weight: Tensor, at_birth: Tensor) -> Tensor:
     """The change of a layer's weights without its part in the direction of the weights at birth.
 
-    Arguments: weight and at_birth, (out, in, ...).
+    Arguments:
+        weight: (out, in, ...).
+        at_birth: the same at birth.
 
-    Returns: (out, weights of a unit), float64.
+    Returns:
+        (out, weights of a unit), float64.
 
     >>> change_since_birth(torch.tensor([[3.0, 1.0]]), torch.tensor([[2.0, 0.0]]))
     tensor([[0., 1.]], dtype=torch.float64)
@@ -141,9 +147,12 @@ def change_since_birth(weight: Tensor, at_birth: Tensor) -> Tensor:
 def patch_squares(net: nn.Module, images: Tensor) -> dict[nn.Conv2d, Tensor]:
     """The mean products of all pairs of entries of the patches that a convolution takes.
 
-    Arguments: net; images, normalised, (N, C, H, W).
+    Arguments:
+        net: the net.
+        images: normalised, (N, C, H, W).
 
-    Returns: by layer a matrix (entries, entries), float64.
+    Returns:
+        by layer a matrix (entries, entries), float64.
     """
     products: dict[nn.Conv2d, Tensor] = {}
 
@@ -168,9 +177,12 @@ def patch_squares(net: nn.Module, images: Tensor) -> dict[nn.Conv2d, Tensor]:
 def outside_blur(change: Tensor, products: Tensor) -> tuple[float, int]:
     """The squares of a change, summed, outside the directions that have most of patches' squares.
 
-    Arguments: change, (units, entries); products, of the patches' entries, (entries, entries).
+    Arguments:
+        change: (units, entries).
+        products: of the patches' entries, (entries, entries).
 
-    Returns: the sum, and the number of directions outside.
+    Returns:
+        the sum, and the number of directions outside.
 
     >>> outside_blur(torch.eye(2).double(), torch.diag(torch.tensor([0.0, 5.0]).double()))
     (1.0, 1)

@@ -282,7 +282,10 @@ def share_gain(run: Run) -> Estimate:
 def photographs(condition: str, length: int = 16, column: str = "accuracy") -> dict[int, float]:
     """A column of photographs.csv, in percent, by seed.
 
-    Arguments: condition and length, values of its columns `what` and `length`; column, the column.
+    Arguments:
+        condition: a value of its column `what`.
+        length: a value of its column `length`.
+        column: the column.
     """
     table = pd.read_csv(HERE / "photographs.csv")
     rows = table[(table.what == condition) & (table.length == length)].dropna(subset=column)

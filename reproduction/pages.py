@@ -46,8 +46,12 @@ def written(page: str) -> dict[str, str]:
 
 
 def update(page: str) -> None:
-    """Write today's numbers into a page. Raises: CplabError for a name in the page that has no
-    number, and for a number that the page does not have."""
+    """Write today's numbers into a page.
+
+    Raises:
+        CplabError: for a name in the page that has no number, and for a number that the page does
+            not have.
+    """
     today = numbers(page)
     names = set(written(page))
     if names != set(today):

@@ -399,7 +399,11 @@ def recipe_names() -> list[str]:
 
 def parts_of(name: str, profile: str = "paper") -> Iterator[Part]:
     """The specs of an exhibit, a study or a shipped file with their measurements, the most valuable
-    first. Raises: CplabError for an unknown name."""
+    first.
+
+    Raises:
+        CplabError: for an unknown name.
+    """
     one_of("name", name, recipe_names())
     if name == ONCE:
         return figure1_once(profile)
@@ -412,7 +416,10 @@ def parts_of(name: str, profile: str = "paper") -> Iterator[Part]:
 
 def ship_again(name: str) -> str:
     """Add what was trained anew of a shipped file to it. Returns a line that says what was written.
-    Raises: CplabError where some of it is missing."""
+
+    Raises:
+        CplabError: where some of it is missing.
+    """
     one_of("shipped file", name, file_names())
     results = []
     missing = 0

@@ -128,8 +128,10 @@ def page(text: str, rows: dict[str, list[Row]]) -> str:
 def statement_line(line: str, name: str, rows: list[Row]) -> str:
     """A statement's line of REPRODUCTION.md with the number of today.
 
-    Arguments: line, as it was, of which the statement's name and what it says stay; name; rows, all
-        that answer it.
+    Arguments:
+        line: as it was; the statement's name and what it says stay.
+        name: the name.
+        rows: all that answer it.
     """
     *nearer, row = nearest(name, rows)
     number = in_words(row.number, row.digits)
@@ -152,7 +154,11 @@ def statement_line(line: str, name: str, rows: list[Row]) -> str:
 
 def write(out: Path) -> str:
     """Write the page, its pictures and rows.csv beside it. Returns a line that says what was
-    written. Raises: CplabError where it cannot be written."""
+    written.
+
+    Raises:
+        CplabError: where it cannot be written.
+    """
     try:
         text = out.read_text("utf-8")
         folder = out.parent

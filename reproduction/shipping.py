@@ -24,7 +24,8 @@ ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "len
 def ship(results: Iterable[Result], name: str) -> Path:
     """Add results to a shipped table, cplab/shipped/NAME.parquet, and return its path.
 
-    Raises: CplabError if a result is already shipped with other values.
+    Raises:
+        CplabError: if a result is already shipped with other values.
 
     >>> ship([], "mine")
     Traceback (most recent call last):
@@ -82,7 +83,8 @@ class Merged(NamedTuple):
 def merge(paths: Path | str | Iterable[Path | str]) -> Merged:
     """Copy results of another cache; those that are here already stay.
 
-    Arguments: paths, JSON files or folders of them.
+    Arguments:
+        paths: JSON files or folders of them.
 
     >>> merge([])
     Merged(new=0, old=0, refused=[])
@@ -113,7 +115,11 @@ def take_in(result: Result) -> bool:
     """Add a result of another cache to the live ones. It is left out if it is here already, and if
     training came to other numbers here.
 
-    Returns: whether it was added. Raises: OSError.
+    Returns:
+        whether it was added.
+
+    Raises:
+        OSError.
     """
     measures = {name: tuple(epochs) for name, epochs in result.measured.items()}
     shipped = store.archive().find(result.key)
@@ -131,7 +137,8 @@ def take_in(result: Result) -> bool:
 def verify() -> tuple[dict[str, int], list[str]]:
     """Read every shipped file and every live result, and change nothing.
 
-    Returns: how many shipped and live results are sound, and how many live ones are unknown, being
+    Returns:
+        how many shipped and live results are sound, and how many live ones are unknown, being
         another version's or branch's; and a line for each live one that is damaged.
 
     >>> verify()[1]
@@ -154,9 +161,10 @@ def verify() -> tuple[dict[str, int], list[str]]:
 def train_again(result: Result, device: str = "auto") -> tuple[str, Result]:
     """Train a result's spec again, and compare. Nothing is kept.
 
-    Returns: a word and the new result. The word is `equal` if all values are, to the bit; `other`
-        if they differ, but so does the machine, the images, the precision, the threads or torch;
-        else `off`.
+    Returns:
+        a word and the new result. The word is `equal` if all values are, to the bit; `other` if
+        they differ, but so does the machine, the images, the precision, the threads or torch; else
+        `off`.
 
     >>> from cplab import run
     >>> train_again(run(profile="ci", recovery=1))[0]

@@ -360,9 +360,11 @@ def grown(specs, measures=None, **context):
     from cplab.engine.sweep import Context, train_all
 
     outcomes = {}
-    if report := context.pop("report", None):
-        context["report"] = lambda rows: [report(*row) for row in rows]
-    for spec, training in train_all(specs, Context("cpu", **{"workers": 1} | context), measures):
+    tell = context.pop("tell", lambda spec, row: None)
+    context = Context("cpu", **{"workers": 1} | context)
+    for spec, training in train_all(
+        specs, context, measures, lambda rows: [tell(*row) for row in rows]
+    ):
         if not isinstance(training, Failed):
             outcomes[spec] = outcome(training)
     return outcomes
@@ -532,3 +534,15 @@ def cell(text, **names):
     space = {"__name__": "__main__", "torch": torch, **names}
     exec(compile(text, CachingCompiler().cache(text), "exec"), space)
     return space
+
+
+@pytest.fixture
+def photographs(tmp_path, monkeypatch):
+    """$CPLAB_DATA with random pictures as cifar10.npz."""
+    random = np.random.default_rng(0)
+    arrays = {"copy": "random"}
+    for split, count in (("train", 2000), ("test", 100)):
+        arrays[f"{split}_x"] = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        arrays[f"{split}_y"] = np.arange(count, dtype=np.uint8) % 10
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    monkeypatch.setenv("CPLAB_DATA", str(tmp_path))

@@ -1,4 +1,5 @@
-"""What is loaded when: `python tests/imports.py` loads the package, looks a result up, and trains.
+"""What is loaded when: `python tests/imports.py` loads the package, looks a result up, trains, and
+loads the widgets of labs.
 
 Prints JSON: the top-level modules that are loaded after each.
 """
@@ -40,9 +41,15 @@ def train():
     cplab.engine.gpu.branches.StepForAll([torch.zeros(1)], fused=False)
 
 
+def use_widgets():
+    from cplab import lab
+
+    dir(lab)
+
+
 if __name__ == "__main__":
     loaded = {}
-    for step in (use_package, look_up, train):
+    for step in (use_package, look_up, train, use_widgets):
         step()
         loaded[step.__name__] = sorted({name.partition(".")[0] for name in sys.modules})
     print(json.dumps(loaded))

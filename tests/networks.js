@@ -27,8 +27,8 @@ function chances(network, shape, image) {
 }
 
 // Images under a deficit.
-function imagesUnder(kind, place, images, seed = 0) {
-  return [...tools.spoil(Float32Array.from(images), kind, place, tools.generator(seed))];
+function imagesUnder(kind, strength, images, seed = 0) {
+  return [...tools.spoil(Float32Array.from(images), kind, strength, tools.generator(seed))];
 }
 
 // As many random images as asked for, with labels in turn, to train on and to test on.

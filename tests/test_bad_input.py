@@ -20,7 +20,6 @@ from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab07_measurements import measure_eye_shares
 from cplab.labs.lab08_matrices import Rearing, descend
-from cplab.labs.lab09_path import linear_path
 from cplab.measure import fisher
 
 CI = Run(profile="ci", recovery=1)
@@ -73,7 +72,6 @@ NOT_ALLOWED = {
     "would reach 125 %": partial(search.spec, gamma=0.03),
     "mixed images": partial(search.spec, "practice", mixed=0.1),
     "density 0.5": partial(retrain.spec, density=0.5),
-    "length 0": partial(linear_path.spec, "blur"),
     "kind 'blurred'": partial(Rearing, kind="blurred"),
     "rate 1": partial(descend, DEEP, rate=1),
     "weights 'align'": partial(descend, Rearing(), "align"),

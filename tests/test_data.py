@@ -13,6 +13,7 @@ from conftest import digits, forget_lookups, one_line
 from PIL import Image
 
 import cplab
+from cplab.base import files
 from cplab.pictures import data, datasets
 from cplab.pictures.digits import draw
 from cplab.pictures.practice import practice
@@ -88,6 +89,15 @@ def test_the_named_folder_goes_before_the_cache(own_cache, data_folder):
     assert pixels_of_mnist() == {2}
     fill(data_folder, 1)
     assert pixels_of_mnist() == {1}
+
+
+def test_a_relative_folder_counts_from_where_python_was_started(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("CPLAB_DATA", "images")
+    monkeypatch.chdir(tmp_path)
+    files.settle_folders()  # as `import cplab` does
+    monkeypatch.chdir("elsewhere")
+    assert files.folder_in("CPLAB_DATA") == tmp_path / "images"
 
 
 def test_a_named_folder_that_is_nowhere_is_refused(tmp_path, monkeypatch):

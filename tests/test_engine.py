@@ -21,9 +21,9 @@ from cplab.base.errors import Cancelled
 from cplab.base.files import cache_dir
 from cplab.deficits import Batch
 from cplab.engine import train
+from cplab.engine.network import Stretch
 from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
-from cplab.engine.training import Stretch
 from cplab.results.result import without_times
 from cplab.runs import Run, Step
 from cplab.runs.tasks import Classification
@@ -258,7 +258,7 @@ def swept(elsewhere):
 
     def sweep():
         reported = []
-        outcomes = grown(GRID, MEASURES, report=lambda spec, row: reported.append(row))
+        outcomes = grown(GRID, MEASURES, tell=lambda spec, row: reported.append(row))
         return SimpleNamespace(outcomes=outcomes, reported=reported, left=checkpoint_files())
 
     with pytest.MonkeyPatch.context() as patch:
@@ -340,7 +340,7 @@ def test_a_full_disk_keeps_the_checkpoint_that_it_has(checkpoint, stop_after, mo
 def test_the_epochs_of_a_checkpoint_are_reported_with_the_next_one(checkpoint, monkeypatch):
     monkeypatch.setattr("cplab.engine.sweep.STRETCH", 2)
     told = []  # how many epochs at a time
-    for _ in train_all([LONG], Context("cpu", report=lambda rows: told.append(len(rows)))):
+    for _ in train_all([LONG], Context("cpu"), tell=lambda rows: told.append(len(rows))):
         pass
     assert told == [2] + [1] * (LONG.epochs - 2)
 

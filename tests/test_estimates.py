@@ -319,6 +319,13 @@ def test_from_birth_harm_is_measured_from_the_newborn(results):
     assert str(quantities.lost_time(run)) == "not trained yet"  # no equal training
 
 
+def test_the_harm_of_one_seed_is_asked_for_by_its_seed(results):
+    run = Run("blur", 0, 8, seed=3)
+    results |= {run: result(0.3), Run(seed=3): result(0.4), Run("blur", 0, 8): result(0.1)}
+    one_line(lambda: quantities.harm(run), "seeds=[3]")
+    assert quantities.harm(run, seeds=[3]).mean == pytest.approx(10)
+
+
 @pytest.fixture
 def live_beside_shipped(results):
     """A run with a live result of seed 0 and a shipped one of seed 1."""

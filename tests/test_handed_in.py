@@ -17,8 +17,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from cplab import lab, show
-from cplab.lab import questions
-from cplab.lab.questions import checks
+from cplab.lab.questions import checks, questions
 
 HEALS = "Who heals?"
 ENDS = "Beside it, the first one ends …"

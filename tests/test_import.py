@@ -32,3 +32,8 @@ def test_a_look_up_loads_neither_torch_nor_what_draws(loaded):
 def test_training_loads_neither_what_draws_nor_torch_s_compiler(loaded):
     assert "torch" in loaded["train"]
     assert not {"pandas", "sympy", *SCREEN} & loaded["train"]
+
+
+def test_widgets_load_bokeh_with_the_first_explorer_alone(loaded):
+    assert "anywidget" in loaded["use_widgets"]
+    assert not {"bokeh", "matplotlib"} & loaded["use_widgets"]

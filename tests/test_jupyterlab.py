@@ -37,7 +37,7 @@ ipywidgets.interact(lambda n: display(lab.question(f"Number {n}?", ["yes", "no"]
 SHORT = """run = Run("mosaic", length=1, recovery=1, profile="tiny")
 lab.live({"blurred": [run, run.replace(seed=1)]})"""
 LONG = """lab.live({"blurred": Run("mosaic", length=9000, recovery=1, profile="tiny")})"""
-SCREEN = "screen = lab.Nursery(networks=2, length=5); screen"
+SCREEN = "screen = lab.Nursery(networks=2, length=5, compare=True); screen"
 HARM = "print(screen.harm.seeds, 'pairs have grown up')"
 
 
@@ -284,7 +284,7 @@ IN_SIGHT = """(part) => {
   const seen = document.elementFromPoint(box.x + box.width / 2, box.bottom - 3);
   return Boolean(seen?.closest(`[data-is=${part}]`));
 }"""
-SEEN = """[...document.querySelectorAll("cplab-nursery")].at(-1).model?.get("state").seen"""
+SEEN = """[...document.querySelectorAll("cplab-nursery")].at(-1)?.model?.get("state").seen"""
 SETTLED = 1000  # milliseconds, after which the screen has come into sight
 SMALL = {"width": 1366, "height": 625}  # a laptop, without the bars of its browser
 

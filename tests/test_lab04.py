@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
+from cplab import models
 from cplab.estimates import estimate
 from cplab.labs import lab04
+from cplab.measure import fisher
 
 
 def traces_of(last, seeds=3):
@@ -23,3 +26,14 @@ def test_your_own_traces_are_compared_with_those_above(last, alike):
 def test_nothing_is_said_of_traces_before_all_have_ended():
     lines = {"no deficit": traces_of(10.0), "mosaic": [np.zeros((2, 0))] * 3}
     assert len(lab04.own_traces(lines, {"blur": estimate([2.0, 2.1])})) == 1
+
+
+def test_the_empirical_trace_is_the_trace_where_labels_are_the_network_s_own():
+    torch.manual_seed(0)
+    net = models.build("allcnn-2", channels=1, size=8).eval()
+    x = torch.randn(3, 1, 8, 8)
+    total = 0.0
+    for image in x:
+        for label, chance in enumerate(net(image[None]).softmax(1)[0].tolist()):
+            total += chance * lab04.empirical_trace(net, image[None], torch.tensor([label]))
+    assert total / len(x) == pytest.approx(fisher.trace(net, x).total, rel=1e-4)

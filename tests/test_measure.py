@@ -14,7 +14,6 @@ from torch import nn
 import cplab
 from cplab import Run, deficits, models, show
 from cplab.labs.lab01 import orientation
-from cplab.labs.lab09_measurements import SIDES
 from cplab.measure import MEASUREMENTS, builtin, fisher, measurement, parse_measures
 from cplab.pictures.data import Images
 from cplab.runs.tasks import Classification
@@ -225,7 +224,7 @@ def squares(side, size=12):
     return groups @ torch.linalg.inv(groups.T @ groups) @ groups.T
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", builtin.MOSAIC_SIDES)
 def test_detail_share_is_what_a_projection_on_squares_leaves(side):
     change = torch.randn(7, 144, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     left = change - change @ squares(side)
@@ -270,7 +269,7 @@ def test_accuracy_on_mosaics_is_that_of_mosaics_of_the_test_images():
     net = models.build("mlp2-8", 3, 12).eval()
     measured = MEASUREMENTS["mosaics"](net, images)
     clear = images.normal(images.test_x)
-    for side in SIDES:
+    for side in builtin.MOSAIC_SIDES:
         coarse = deficits.mosaic(clear, images.test_y, side)[0]
         right = (net(coarse).argmax(1) == images.test_y).double().mean()
         assert measured[str(side)] == pytest.approx(float(right))

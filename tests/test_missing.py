@@ -11,8 +11,8 @@ import cplab
 from cplab import Run, estimates, lab, quantities, results, show
 from cplab.estimates import NOT_TRAINED, Lack, lacking_in
 from cplab.lab import missing
-from cplab.lab.buttons.jobs import Job
-from cplab.labs import lab02, lab09
+from cplab.lab.buttons.jobs import TrainButton
+from cplab.labs import lab02
 
 BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
 LONG = Run("blur", length=7, recovery=60, model="depth3", schedule="fixed")
@@ -93,13 +93,6 @@ def test_accuracies_by_image_lack_their_runs():
     assert LONG in specs(lab02.image_accuracies(LONG))
 
 
-def test_a_figure_of_treated_networks_lacks_only_those_that_it_shows():
-    treated = replace(BRIEF, treatments="renorm@1")
-    drawn = lab09.draw_with_controls(treated)
-    assert specs(drawn) == {treated, BRIEF, treated.newborn()}
-    assert "equal training" not in repr(drawn)
-
-
 # What is offered ----------------------------------------------------------------------------------
 
 
@@ -154,7 +147,7 @@ def test_networks_that_lack_results_together_are_told_values_that_all_of_them_ha
     allcnn = Run("blur", length=5)
     sentence = missing.advice([Lack(run) for run in (three_blocks, allcnn)])
     common = values_trained(three_blocks)["length"] & values_trained(allcnn)["length"]
-    assert f"length = {missing.in_words(missing.nearest(common, 5))}" in sentence
+    assert missing.in_words("length", missing.nearest(common, 5)) in sentence
 
 
 def test_treatments_that_have_results_are_written_as_a_run_takes_them():
@@ -168,7 +161,7 @@ def test_treatments_that_have_results_are_written_as_a_run_takes_them():
 def test_where_nothing_can_be_trained_there_is_no_button(monkeypatch):
     monkeypatch.setattr(missing, "will_train_here", lambda: False)
     below = missing.offer([Lack(LONG)])
-    assert not isinstance(below, Job)
+    assert not isinstance(below, TrainButton)
     assert "length = " in below.text
 
 
@@ -207,7 +200,7 @@ def test_an_output_that_lacks_something_has_an_offer_below_it(name, shown):
 def test_an_estimate_that_lacks_something_has_an_offer_below_it(shown):
     formats, below = shown(quantities.harm(BRIEF))
     assert formats == {"text/plain": NOT_TRAINED}
-    assert isinstance(below, Job)
+    assert isinstance(below, TrainButton)
 
 
 def test_an_output_that_lacks_nothing_is_shown_as_usual(shown):

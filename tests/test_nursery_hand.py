@@ -20,6 +20,7 @@ from nursery import (
 import cplab
 from cplab import deficits
 from cplab.lab.nursery import tiny
+from cplab.lab.screen.offers import NURSERY
 from cplab.runs import Run
 
 
@@ -142,7 +143,7 @@ def test_a_fast_stroke_paints_all_fields_that_it_passes(page):
     page.select_option("select.w0", "cover")
     page.get_by_role("button", name="nothing").click()
     stroke(page, "row 2, column 2", "row 11, column 11", steps=1)
-    covered = deficits.read_mask(screen_of(page, "knobs.mask"))
+    covered = deficits.read_mask(screen_of(page, "mask"))
     assert np.diag(covered)[1:11].all()
 
 
@@ -158,7 +159,8 @@ def test_a_mask_is_painted_by_keys(page):
 
 
 def test_a_line_of_python_is_the_run_of_the_screen(page):
-    screen_of(page, "turn({layers: 3, scale: 1, rate: 0.3, block: 4, recovery: 9, digits: 50})")
+    screen_of(page, "turn({layers: 3, scale: 1, rate: 0.3, recovery: 9, digits: 50})")
+    screen_of(page, "setStrength('mosaic', 4)")
     assert python_of(page) == Run(
         "mosaic-4",
         length=LENGTH,
@@ -178,6 +180,20 @@ def test_each_value_of_a_knob_makes_a_run_whose_network_exists(page):
         for value in re.findall(r"<option>([\d.]+)", options):
             page.select_option(f"[name={name}]", value)
             assert cplab.models.build(python_of(page).model, channels=1, size=12)
+
+
+def test_each_deficit_and_strength_that_can_be_chosen_makes_its_run(page):
+    unfold(page)
+    for name, offer in NURSERY.items():
+        page.select_option("select.w0", name)
+        assert python_of(page).deficit == name
+        knob = page.locator(f"select[data-strength={name}]")
+        chosen = knob.locator("option").all_inner_texts()
+        for strength in chosen:
+            knob.select_option(strength)
+            assert python_of(page) == Run(f"{name}-{strength}", length=LENGTH, profile="tiny")
+        if name != "cover":  # whose masks are buttons
+            assert chosen == [str(option) for option in (offer.knob.options if offer.knob else ())]
 
 
 # A digit ------------------------------------------------------------------------------------------
@@ -277,11 +293,11 @@ def test_a_press_that_is_made_twice_or_held_is_one_press(page):
 def test_a_space_bar_that_is_held_paints_one_field_once(page):
     page.select_option("select.w0", "cover")
     page.focus("[role=gridcell][data-x='0'][data-y='0']")
-    before = screen_of(page, "knobs.mask")
+    before = screen_of(page, "mask")
     for _ in range(6):
         page.keyboard.down(" ")
     page.keyboard.up(" ")
-    after = screen_of(page, "knobs.mask")
+    after = screen_of(page, "mask")
     assert int(before, 16) ^ int(after, 16) == 1 << 143  # the first of 144 fields
 
 

@@ -24,7 +24,7 @@ from cplab.lab.questions.checks import find_exercise
 
 KERNEL = os.environ.get("CPLAB_KERNEL", "python3")
 LABS = sorted(ROOT.glob("labs/*.ipynb"))
-SHORTEST = min(LABS, key=lambda path: len(nbformat.read(path, 4).cells))
+SHORTEST = ROOT / "labs/03b_digits.ipynb"  # whose cells are the fewest
 # How much memory the kernel had at most.
 PEAK = """from pathlib import Path
 status = Path("/proc/self/status")

@@ -18,6 +18,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 
+def test_the_layout_of_javascript_is_checked_by_one_version():
+    versions = set()
+    for name in ("Makefile", ".pre-commit-config.yaml", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text()
+        versions |= {*re.findall(r"(?:PRETTIER := |prettier@)(\d[\d.]*\d)", text)}
+    assert len(versions) == 1
+
+
 def asked(lines):
     """What requirements ask for, by name, with bounds; of an extra of the package, what comes."""
     bounds = {}

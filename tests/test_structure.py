@@ -2,7 +2,10 @@
 
 import ast
 import inspect
+import json
 import re
+import subprocess
+import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -97,7 +100,9 @@ def test_neither_package_nor_labs_import_what_stands_beside_the_package():
 
 
 def test_journeys_make_nothing_that_a_page_a_command_or_a_lab_makes():
-    made = re.compile(r"json\.dump|nbformat\.(v4|write)|write_notebook|\{.?\"cplab.?\":")
+    made = re.compile(
+        r"json\.dump|as_json|nbformat\.(v4|write)|write_notebook|\bLine\(|\{\W*cplab\b"
+    )
     for path in (ROOT / "tests/journeys").glob("*.py"):
         assert not made.search(path.read_text("utf-8")), path.name
 
@@ -116,6 +121,17 @@ def test_from_a_job_to_the_batch_are_four_calls(small_mnist, monkeypatch):
     assert way[::-1] == ["do", "train", "train_epoch", "train_alone"]
 
 
+def test_no_two_modules_of_the_core_define_a_class_of_one_name():
+    places = {}
+    for path in PATHS:
+        if path.startswith("cplab/labs/"):
+            continue
+        for node in ast.parse((ROOT / path).read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                assert node.name not in places, (node.name, path, places[node.name])
+                places[node.name] = path
+
+
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 
@@ -124,8 +140,19 @@ def test_contributing_shows_every_module():
     assert not [name for name in modules if not re.search(rf"\b{name}\b", CONTRIBUTING)]
 
 
+def test_contributing_says_which_file_tests_what():
+    _, _, section = CONTRIBUTING.partition("## Which file tests what")
+    rows = section.partition("\n## ")[0]
+    rooms = {module_name(path) for path in PATHS} - {"__init__", "__main__", "gallery"}
+    named = re.findall(r"`(\w+)(?:/|\.py)`", rows)
+    assert rooms <= {*named}
+    for path in ROOT.glob("tests/test_*.py"):
+        of_lab = re.fullmatch(r"test_lab\d\d\w?", path.stem)
+        assert of_lab or path.stem in named, path.name
+
+
 def test_contributing_names_only_files_that_are_there():
-    places = [ROOT, ROOT / "cplab", *(ROOT / "cplab").glob("**/")]
+    places = [ROOT, ROOT / "tests", ROOT / "cplab", *(ROOT / "cplab").glob("**/")]
     for name in re.findall(r"`([\w/]+(?:\.py|\.md|/))`", CONTRIBUTING):
         assert "NN" in name or any((place / name).exists() for place in places), name
 
@@ -136,8 +163,44 @@ def test_the_walk_of_a_run_names_functions_that_are_there():
         assert re.search(rf"(def|class) {name.rpartition('.')[2]}\b", code), (name, file)
 
 
-def test_a_journey_makes_nothing_that_a_page_a_command_or_a_lab_can_write():
-    """No notebook, no JSON and no line of a hand-in stands in it."""
-    for path in ROOT.glob("tests/journeys/*.py"):
-        text = path.read_text("utf-8")
-        assert not re.search(r"json|nbformat|Line\(|as_json|\{\W*cplab\b", text), path
+# Colours ------------------------------------------------------------------------------------------
+
+PALETTE = ROOT / "cplab" / "base" / "palette.py"
+
+
+def colours(path):
+    """The colours that a module writes down."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Constant) and re.fullmatch("#[0-9a-fA-F]{6}", str(node.value)):
+            yield f"{path.name}:{node.lineno} {node.value}"
+
+
+def test_colours_have_names_in_one_file():
+    assert [*colours(PALETTE)]
+    assert [found for path in FILES if path != PALETTE for found in colours(path)] == []
+
+
+# Before anything is loaded, another file takes the palette's place
+OTHER_SCHEME = """
+import importlib.util, json, sys
+spec = importlib.util.spec_from_file_location("cplab.base.palette", sys.argv[1])
+sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[spec.name])
+from cplab import Run, lab, show
+drawn = show.curves({"blur": Run("blur", length=16, schedule="fixed")})
+lines = {line.get_color() for line in drawn.ax.lines}
+screen = lab.Nursery()._repr_mimebundle_()["text/html"]
+print(json.dumps([sorted(lines), screen]))
+"""
+
+
+def test_another_scheme_of_colours_is_one_file(tmp_path):
+    text = PALETTE.read_text("utf-8")
+    scheme = tmp_path / "palette.py"
+    scheme.write_text(text.replace("#0072B2", "#123456").replace("#0B62A4", "#654321"), "utf-8")
+    command = [sys.executable, "-c", OTHER_SCHEME, scheme]
+    lines, screen = json.loads(subprocess.check_output(command, text=True))
+    assert "#123456" in lines
+    assert '"colour":"#123456"' in screen
+    assert "--cplab-main: #654321" in screen
+    assert "#0072B2" not in screen

@@ -75,12 +75,21 @@ def test_permuted_conditions_foretell_nothing(foretold):
 
 @pytest.mark.parametrize("study", recipes.STUDIES)
 def test_networks_of_a_study_are_treated_alike_once_their_deficit_has_ended(study):
-    """A blur, and then a flip, clear epochs and a newborn of the same seed."""
+    """Each is blurred, or a control of one that is, of the same seed."""
     for part in recipes.parts_of(study):
-        for first in range(0, len(part.specs), 4 * 7):  # every seventh
-            blurred, *controls = part.specs[first : first + 4]
-            assert [run.deficit for run in controls] == ["flip", "none", "none"]
-            for run in controls:
-                assert run.seed == blurred.seed
-                assert run.timeline[-1] == blurred.timeline[-1]
-                assert run.recovery == blurred.recovery
+        blurred = [run for run in part.specs if run.deficit not in ("flip", "none")]
+        controls = {run: controls_of(run) for run in blurred}
+        assert {*part.specs} == {*blurred}.union(*controls.values()) & {*part.specs}
+        for run in blurred[::7]:
+            there = controls[run] & {*part.specs}
+            assert there
+            for control in there:
+                assert control.seed == run.seed
+                assert control.timeline[-1] == run.timeline[-1]
+                assert control.recovery == run.recovery
+
+
+def controls_of(run):
+    """Its controls but for the run itself: a flip, clear epochs, and the run without the window."""
+    flip = run.replace(deficit="flip")
+    return {flip, run.equal_training(), run.newborn(), run.without_window()}

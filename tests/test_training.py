@@ -38,14 +38,14 @@ def messages(monkeypatch):
 def burst(monkeypatch):
     """Training that tells all epochs in half a second, in bursts, as workers do."""
 
-    def train_all(runs, context, measures):
+    def train_all(runs, context, measures, tell):
         for turn in range(6):
             rows = []
             for run in runs:
                 ends = [0, 1, *(part * run.epochs // 5 for part in range(1, 6))]  # first, one epoch
                 for epoch in range(ends[turn], ends[turn + 1]):
                     rows.append((run, {"epoch": epoch, "test_accuracy": epoch / run.epochs}))
-            context.report(rows)
+            tell(rows)
             time.sleep(0.1)
         yield from ()
 
@@ -86,9 +86,9 @@ def test_an_explorer_that_trains_five_seeds_tells_the_page_few_things_a_second(m
 def test_a_search_tells_the_page_few_things_a_second(messages, monkeypatch):
     """Lab 05's bench, at whatever speed its search goes."""
 
-    def compute(*, report, keep, **how):
+    def compute(*, tell, keep, **how):
         for step in range(1, 5001):
-            report({"step": step, "steps": 5000, "pixels": lab05.NO_SYNAPSES})
+            tell({"step": step, "steps": 5000, "pixels": lab05.NO_SYNAPSES})
         return {"architectures": {f"{keep[0]:g}": {"alive": "", "accuracy": 0.5}}}
 
     search = FUNCTIONS["search"]
@@ -144,7 +144,7 @@ def test_a_throttle_is_finished_once_the_last_change_is_drawn():
 def test_a_press_says_how_far_it_is_before_the_first_epoch(monkeypatch):
     said = []
 
-    def train_all(runs, context, measures):
+    def train_all(runs, context, measures, tell):
         patience = time.monotonic() + 10
         while not job.link.live.get("count") and time.monotonic() < patience:
             time.sleep(0.01)
@@ -254,7 +254,7 @@ BLURRED = Run("blur", length=1, recovery=2, profile="ci")
 class Trained(NamedTuple):
     """What a press has trained, and the points of each line, whenever the figure was drawn."""
 
-    job: jobs.Job
+    job: jobs.TrainButton
     drawn: list[dict]
 
 
@@ -279,7 +279,7 @@ def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
 
 
 def test_a_figure_grows_while_its_runs_are_trained_and_stays(monkeypatch, nothing_shipped):
-    monkeypatch.setattr("cplab.lab.buttons.training.DRAWN", 0)
+    monkeypatch.setattr("cplab.lab.buttons.training.DRAW_PAUSE", 0)
     groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
     trained = press(groups)
     assert trained.drawn[-1] == {"blurred": [3, 3], "clear": [2]}

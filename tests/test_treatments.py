@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import a_run, grown, one_line, random_images, reported, runs
+from conftest import a_run, grown, one_line, reported, runs
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -14,8 +14,6 @@ from torch import nn
 from cplab import Run, models, results
 from cplab.engine import checkpoints
 from cplab.engine.train import train
-from cplab.labs import lab09_measurements as lab09_measurements
-from cplab.measure import MEASUREMENTS
 from cplab.models.layers import blocks
 from cplab.runs.tasks import cut_out, scale_gradients
 from cplab.runs.treatments import (
@@ -169,37 +167,6 @@ def test_a_fraction_of_the_images_is_the_same_in_every_epoch_and_another_of_anot
     assert {*second} == {*first}
     assert second != first  # in another order
     assert {*shown(replace(HALF, seed=1), 0)} != {*first}
-
-
-# Gauges -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def worked_out():
-    """A network that can be worked out by hand, and random images: a ReLU with one dead unit of
-    four, then a layer that is given features of rank 2."""
-    net = nn.Sequential(nn.Flatten(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 10))
-    first = net[1]
-    last = net[3]
-    first.weight.data = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]])
-    first.bias.data = torch.tensor([0.0, 0, -1, 0.5])
-    last.weight.data.zero_()
-    last.bias.data.zero_()
-    return net, random_images(128, size=1)
-
-
-def test_gauges_are_those_that_are_worked_out(worked_out):
-    """Of features, two directions of about one spread."""
-    net, images = worked_out
-    gauges = MEASUREMENTS["gauges"](net, images)
-    assert gauges["dead"] == [0.25]
-    assert gauges["rank"] == pytest.approx(2, rel=0.01)
-    assert gauges["norms"] == pytest.approx([2**0.5, 0])
-    loss = nn.functional.cross_entropy(net(images.normal(images.train_x)), images.train_y)
-    assert gauges["loss"] == pytest.approx(loss.item())
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(net.parameters(), 1)  # before it is clipped
-    assert gauges["gradient"] == pytest.approx(norm.item(), rel=1e-4)
 
 
 # Other images, blocks set back, stronger augmentation ---------------------------------------------

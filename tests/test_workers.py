@@ -15,7 +15,7 @@ from conftest import a_run, cell, grown, one_line, outcome, reported
 import cplab
 from cplab.base.errors import Cancelled, CplabError
 from cplab.engine import sweep, workers
-from cplab.labs import lab09_measurements as lab09_measurements
+from cplab.labs import lab02 as lab02
 from cplab.measure import parse_measures
 from cplab.results import Request
 
@@ -90,8 +90,8 @@ def test_rows_are_told_once_and_as_they_are_made():
 
 
 def test_what_one_lab_measures_is_measured_by_a_worker_that_knows_no_lab():
-    result = cplab.run(a_run("blur", 0, 1), measure="gauges", device="cpu")
-    assert result.final("gauges")["rank"] > 0
+    result = cplab.run(a_run("blur", 0, 1), measure="correct", device="cpu")
+    assert result.final("correct")
 
 
 PRINTING = """

@@ -24,9 +24,11 @@ def use_defaults() -> None:
 def pick(name: str = "auto") -> torch.device:
     """Choose a device.
 
-    Arguments: name, cuda, mps or cpu; `auto` is the first of these that can train.
+    Arguments:
+        name: cuda, mps or cpu; `auto` is the first of these that can train.
 
-    Raises: CplabError if this machine does not have it.
+    Raises:
+        CplabError: if this machine does not have it.
     """
     kinds = []
     if torch.cuda.is_available():
@@ -124,7 +126,9 @@ def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]
 
     A backward pass must be within `algorithms` as well: cuDNN then reads its settings again.
 
-    Arguments: device; arithmetic, native or float32.
+    Arguments:
+        device: the device.
+        arithmetic: native or float32.
     """
     # torch caches casts of weights until the outermost autocast ends, which may be a student's own
     # around all steps: the casts would be those of the first batch throughout.

@@ -15,21 +15,24 @@ WEEK = 7 * 86400  # seconds, for which the files of an interrupted training are 
 PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between attempts to replace a file
 
 
-def named_folder(variable: str) -> Path | None:
-    """The directory that an environment variable names; None if it is not set.
-
-    Quotes are removed, and ~ and variables in the path are replaced. The variable is then set to
-    the absolute path, so that another working directory changes nothing.
-    """
+def folder_in(variable: str) -> Path | None:
+    """The directory that an environment variable names; None if it is not set. Quotes are removed,
+    and ~ and variables in the path are replaced."""
     text = os.environ.get(variable, "").strip(" \"'“”")
     if text in ("", NOWHERE):
         return None
     text = os.path.expanduser(os.path.expandvars(text))
     if not os.path.isabs(text):
-        text = str(Path(text).absolute())
-    if os.environ[variable] != text:  # each look-up of a result asks, and setting it is slow
-        os.environ[variable] = text
+        text = os.path.join(os.getcwd(), text)
     return as_path(text)
+
+
+def settle_folders() -> None:
+    """Make the folders that environment variables name absolute, so that another working directory
+    changes nothing later."""
+    for variable in ("CPLAB_CACHE", "CPLAB_DATA"):
+        if folder := folder_in(variable):
+            os.environ[variable] = str(folder)
 
 
 @lru_cache(maxsize=2**15)
@@ -40,7 +43,7 @@ def as_path(*parts: str) -> Path:
 
 def cache_dir() -> Path:
     """The directory for downloads and results: $CPLAB_CACHE, or else the user's cache directory."""
-    if folder := named_folder("CPLAB_CACHE"):
+    if folder := folder_in("CPLAB_CACHE"):
         return folder
     import platformdirs
 
@@ -65,7 +68,8 @@ def replace_patiently(new: Path, old: Path) -> None:
 
     Windows refuses while another process reads the old one, so this tries again for some seconds.
 
-    Raises: OSError.
+    Raises:
+        OSError.
     """
     for pause in PAUSES:
         try:
@@ -89,8 +93,3 @@ def tidy() -> None:
                     shutil.rmtree(path)
                 else:
                     os.unlink(path)
-
-
-# Relative paths count from the directory in which Python was started
-for _variable in ("CPLAB_CACHE", "CPLAB_DATA"):
-    named_folder(_variable)

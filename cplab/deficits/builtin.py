@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache, partial
 
+from cplab.base import palette
 from cplab.base.errors import CplabError
 from cplab.base.late import F, Tensor, torch
 from cplab.deficits.deficit import Batch, deficit, mixed_seed
@@ -17,7 +18,7 @@ def none(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-@deficit(colour="#0072B2")
+@deficit(colour=palette.BLUE)
 def blur(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
     """Shrink images by `strength` and enlarge them again, both times bilinearly (the paper's go
     from 32 pixels to 8 and back)."""
@@ -40,7 +41,7 @@ def enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
     return large.contiguous(memory_format=devices.memory_format(x.device))
 
 
-@deficit(label="blur in squares", colour="#0072B2", dash="dotted", marker="cross")
+@deficit(label="blur in squares", colour=palette.BLUE, dash="dotted", marker="cross")
 def mosaic(x: Tensor, y: Tensor, side: int = 3) -> tuple[Tensor, Tensor]:
     """Replace each square of `side` × `side` pixels by its mean, which removes all detail within a
     square, and nothing else."""
@@ -53,13 +54,13 @@ def mosaic(x: Tensor, y: Tensor, side: int = 3) -> tuple[Tensor, Tensor]:
     return mosaics[..., :height, :width], y
 
 
-@deficit(label="vertical flip", colour="#E69F00", dash="dashed", marker="triangle")
+@deficit(label="vertical flip", colour=palette.ORANGE, dash="dashed", marker="triangle")
 def flip(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Turn images upside down (figure 2, left)."""
     return x.flip(-2), y
 
 
-@deficit(label="permuted labels", colour="#009E73", dash="dotdash", marker="square")
+@deficit(label="permuted labels", colour=palette.GREEN, dash="dotdash", marker="square")
 def permute(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Exchange all labels by one fixed permutation that leaves none in place (figure 2, right)."""
     return x, permutation(context.classes, str(y.device))[y]
@@ -77,14 +78,13 @@ def permutation(classes: int, device: str = "cpu") -> Tensor:
             return order.to(device)
 
 
-@deficit(colour="#CC79A7", dash="dotted", marker="diamond")
+@deficit(colour=palette.PINK, dash="dotted", marker="diamond")
 def noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Replace each image by its own fixed pattern of Gaussian noise (figure 2, bottom)."""
     return noise_for(x, context, context.seed), y
 
 
-# Indigo of Tol's muted set, which no grey resembles
-@deficit(label="fresh noise", colour="#7722DD", dash="dashdot", marker="inverted_triangle")
+@deficit(label="fresh noise", colour=palette.INDIGO, dash="dashdot", marker="inverted_triangle")
 def fresh_noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Replace each image by Gaussian noise, with a new pattern in each epoch."""
     return noise_for(x, context, mixed_seed(context.seed, context.epoch)), y
@@ -112,7 +112,7 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
 few_patterns = lru_cache(maxsize=64)(noise_patterns.__wrapped__)
 
 
-@deficit(label="vertical stripes", colour="#56B4E9", dash="dashed", marker="hex")
+@deficit(label="vertical stripes", colour=palette.SKY, dash="dashed", marker="hex")
 def stripes(x: Tensor, y: Tensor, half_angle: float = 22.5) -> tuple[Tensor, Tensor]:
     """Keep only vertical structure, as a kitten reared among stripes sees it (Blakemore and Cooper
     1970).
@@ -138,7 +138,7 @@ def upright(height: int, width: int, half_angle: float, device: str = "cpu") -> 
     return factor.to(device)
 
 
-@deficit(label="blank images", colour="#885533", dash="dotdash", marker="star")
+@deficit(label="blank images", colour=palette.BROWN, dash="dotdash", marker="star")
 def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Replace images by an even grey, the mean of all images.
 
@@ -149,7 +149,7 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros_like(x), y
 
 
-@deficit(label="cover", colour="#6655BB", dash="dashdot", marker="cross")
+@deficit(label="cover", colour=palette.VIOLET, dash="dashdot", marker="cross")
 def cover(x: Tensor, y: Tensor, mask: str = MASKS["right half"]) -> tuple[Tensor, Tensor]:
     """Cover a part of every image with grey, the mean of all images, like a patch on the lens.
 
@@ -168,7 +168,7 @@ def covered_pixels(mask: str, height: int, width: int, device: str = "cpu") -> T
     return grid[rows][:, columns].to(device)
 
 
-@deficit(label="strabismus", colour="#CC0033", dash="dashed", marker="plus")
+@deficit(label="strabismus", colour=palette.RED, dash="dashed", marker="plus")
 def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Show another image of the batch, as to an eye that looks elsewhere (Hubel and Wiesel 1965).
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from cplab.base import palette
 from cplab.base.errors import CplabError, explain, quote
 from cplab.base.late import Tensor, torch
 from cplab.specs import mix_seeds, spec_class
@@ -18,9 +19,6 @@ from cplab.specs.digest import Definition
 from cplab.specs.own import CLASSES, TABLES, Registered, entry_decorator
 from cplab.specs.profiles import PROFILES
 
-# A student's own deficit takes the next of these colours, dashes and markers. The colours are Tol's
-# muted set, without those that the package's deficits have.
-OWN_COLOURS = ("#CC6677", "#117733", "#882255", "#44AA99", "#999933", "#AA4499", "#DDCC77")
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Dash = Literal["solid", "dashed", "dotted", "dashdot", "dotdash"]
 OWN_DASHES = get_args(Dash)[1:]
@@ -74,7 +72,7 @@ class Deficit(Registered):
     apply: Any = field(compare=False)
     label: str = field(compare=False)
     own: Definition | None = field(default=None, compare=False)
-    colour: Colour = field(default="#555555", compare=False)
+    colour: Colour = field(default=palette.PLAIN, compare=False)
     dash: Dash = field(default="solid", compare=False)
     marker: Marker = field(default="circle", compare=False)
     view: str | None = field(default=None, compare=False)
@@ -87,12 +85,13 @@ class Deficit(Registered):
         """Apply the deficit to a batch.
 
         Arguments:
-            x: images (N, C, H, W), or two views of each, (N, 2, C, H, W), on both of which it acts
+            x: images (N, C, H, W), or two views of each, (N, 2, C, H, W); it acts on both
                 unless its name names one.
             y: labels (N,).
             batch: where the images stand in the training.
 
-        Returns: images and labels of the same shapes.
+        Returns:
+            images and labels of the same shapes.
         """
         for deficits_before, part in enumerate(self.components):
             if x.ndim == 5:
@@ -127,13 +126,14 @@ class Deficit(Registered):
     ) -> tuple[Tensor, Tensor]:
         """Apply its function to images (N, C, H, W) and labels (N,).
 
-        Raises: CplabError if it is not defined here, and for an error in a student's own.
+        Raises:
+            CplabError: if it is not defined here, and for an error in a student's own.
 
         A student's own gets copies, which it may change in place. It may draw from torch without a
         generator: it then gets random numbers that the batch decides.
 
-        Arguments: deficits_before, how many deficits act before it: each draws other random
-            numbers.
+        Arguments:
+            deficits_before: how many deficits act before it: each draws other random numbers.
         """
         if self.apply is None:
             raise CplabError(
@@ -157,7 +157,9 @@ class Deficit(Registered):
     def extras(self, batch: Batch, deficits_before: int) -> dict[str, Batch | torch.Generator]:
         """The further arguments that its function takes: context and generator.
 
-        Arguments: batch; deficits_before, as for `use`.
+        Arguments:
+            batch: the batch.
+            deficits_before: as for `use`.
         """
         extras: dict[str, Batch | torch.Generator] = {}
         if "context" in self.parameters:
@@ -192,9 +194,9 @@ class Deficit(Registered):
     @staticmethod
     def next_style() -> dict[str, str]:
         """The colour, dash and marker of the next deficit of the gallery or of a student."""
-        count = sum(entry.colour in OWN_COLOURS for entry in DEFICITS.values())
+        count = sum(entry.colour in palette.OWN for entry in DEFICITS.values())
         return {
-            "colour": OWN_COLOURS[count % len(OWN_COLOURS)],
+            "colour": palette.OWN[count % len(palette.OWN)],
             "dash": OWN_DASHES[count % len(OWN_DASHES)],
             "marker": OWN_MARKERS[count % len(OWN_MARKERS)],
         }
@@ -229,7 +231,8 @@ def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) 
         result: what it returned.
         classes: the number of allowed labels.
 
-    Raises: CplabError.
+    Raises:
+        CplabError.
     """
     if not isinstance(result, tuple) or len(result) != 2:
         raise CplabError(f"{name} returns a {type(result).__name__}: end it with return x, y")
@@ -252,7 +255,8 @@ def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
         after: what the deficit returned.
         before: the tensor that it was given.
 
-    Raises: CplabError.
+    Raises:
+        CplabError.
     """
     is_tensor = isinstance(after, torch.Tensor)
     if not is_tensor or after.shape != before.shape or after.dtype != before.dtype:

@@ -34,9 +34,11 @@ def find_deficit(given: object) -> Deficit:
     A deficit of one view has another dash than that of both. Several in turn have the first one's
     colour and another dash.
 
-    Arguments: given, a name, a function or a Deficit.
+    Arguments:
+        given: a name, a function or a Deficit.
 
-    Raises: CplabError for an unknown deficit.
+    Raises:
+        CplabError: for an unknown deficit.
 
     >>> find_deficit("blur-2").label, find_deficit("blur").colour
     ('blur (2×)', '#0072B2')
@@ -69,9 +71,12 @@ def find_deficit(given: object) -> Deficit:
 def read_part(text: str, name: object) -> Deficit:
     """Read one part of a name, such as blur-2:left.
 
-    Arguments: text, of the part; name, as it was given, for errors.
+    Arguments:
+        text: of the part.
+        name: as it was given, for errors.
 
-    Raises: CplabError.
+    Raises:
+        CplabError.
     """
     match = PART.fullmatch(text) if isinstance(name, str) else None
     if match is None:
@@ -104,7 +109,11 @@ def unknown_deficit(name: object) -> CplabError:
 
 
 def with_strength(part: Deficit, strength: int, name: object) -> Deficit:
-    """A deficit with another strength. name: as it was given, for errors. Raises: CplabError."""
+    """A deficit with another strength. name: as it was given, for errors.
+
+    Raises:
+        CplabError.
+    """
     parameter = part.strength_parameter
     if not parameter:
         problem = f"deficit {quote(name)} is not allowed"
@@ -119,7 +128,11 @@ def with_strength(part: Deficit, strength: int, name: object) -> Deficit:
 
 
 def with_mask(part: Deficit, mask: str, name: object) -> Deficit:
-    """A deficit that covers other fields. name: as it was given, for errors. Raises: CplabError."""
+    """A deficit that covers other fields. name: as it was given, for errors.
+
+    Raises:
+        CplabError.
+    """
     title = f"deficit {quote(name)}"
     if "mask" not in part.parameters:
         raise CplabError(f"{title} is not allowed: {part.name} has no mask, as cover has")

@@ -38,8 +38,9 @@ def file_paths(spec: Run | Experiment) -> list[Path]:
 def dumps(state: "TrainState", provenance: dict[str, Any]) -> bytes:
     """Write a state as bytes.
 
-    Arguments: state; provenance, what its bits depend on besides the run: device, precision,
-        threads and so on.
+    Arguments:
+        state: the state.
+        provenance: what its bits depend on besides the run: device, precision, threads and so on.
     """
     parts = {
         "net": state.net.state_dict(),
@@ -65,8 +66,9 @@ def loads(
         device: where it is computed.
         provenance: as the run is computed now.
 
-    Returns: None if the bytes are damaged, belong to another network or to an earlier version of
-        it, or were computed in another way.
+    Returns:
+        None if the bytes are damaged, belong to another network or to an earlier version of it, or
+        were computed in another way.
     """
     digest = content[:DIGEST_BYTES]
     written = content[DIGEST_BYTES:]

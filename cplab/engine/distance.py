@@ -64,7 +64,8 @@ class PathLength:
     def rows(self) -> list[dict[str, float]]:
         """What the row of the epoch says of each network.
 
-        Returns: `path`, the sum over steps of ‖step‖ / ‖weights‖, the median of layers; and
+        Returns:
+            `path`, the sum over steps of ‖step‖ / ‖weights‖, the median of layers; and
             `path_plain`, the sum of ‖step‖ over all layers together. Nothing for networks without
             layers.
         """
@@ -91,10 +92,12 @@ def displacement(weights: Sequence[Tensor], origin: Sequence[Tensor]) -> float:
     """The distance of layers from where they were, relative to their norm there: the median of
     layers. NaN if these are other layers.
 
-    Arguments: weights, of each layer; origin, the same at another moment.
+    Arguments:
+        weights: of each layer.
+        origin: the same at another moment.
 
-    >>> displacement([torch.tensor([[3.0, 5.0]])], [torch.tensor([[3.0, 4.0]])])
-    0.2
+    >>> displacement([torch.tensor([[3.0, 6.5]])], [torch.tensor([[3.0, 4.0]])])
+    0.5
     """
     shapes = [weight.shape for weight in weights]
     if not shapes or shapes != [weight.shape for weight in origin]:

@@ -12,7 +12,7 @@ from cplab.engine.gpu.graphs import Graphs
 from cplab.engine.stack import Stack
 from cplab.runs.tasks import Classification, TrainState
 
-Kind = type[Stack] | type[Branches]
+Layout = type[Stack] | type[Branches]
 
 
 class Passes:
@@ -25,22 +25,22 @@ class Passes:
 
     def __init__(
         self,
-        kind: Kind,
+        layout: Layout,
         states: Sequence[TrainState],
         task: Classification,
         device: torch.device,
         temperature: float = 1,
     ) -> None:
-        self.networks = kind(states)
+        self.networks = layout(states)
         self.temperature = temperature
         self.compute = partial(self.networks.passes, task, temperature)
         self.graphs = Graphs(self.networks, self.compute) if cards.is_card(device) else None
 
-    def serve(self, kind: Kind, states: Sequence[TrainState], temperature: float) -> bool:
+    def serve(self, layout: Layout, states: Sequence[TrainState], temperature: float) -> bool:
         """Whether these are the passes of these states, as they were when the last epoch ended, at
         a temperature of the loss."""
         networks = self.networks
-        if type(networks) is not kind or not networks.holds(states):
+        if type(networks) is not layout or not networks.holds(states):
             return False
         if self.temperature != temperature:
             return False

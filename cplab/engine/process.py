@@ -16,8 +16,8 @@ from io import TextIOBase
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.engine.job import Job, News, Tell
 from cplab.engine.work import auto_device, do
+from cplab.engine.workload import Job, Note, Tell
 from cplab.specs.digest import forget_own_modules
 from cplab.specs.own import forget_own_entries
 
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 
 # Of this process
 _stopped = set[int]()  # numbers of jobs that are to end
-_news: "Queue"  # what it tells: (number of a job, what is told)
+_notes: "Queue"  # what it tells: (number of a job, its notes)
 
 
-def begin(orders: Connection, news: "Queue") -> None:
-    """Prepare a worker process, in which Ctrl-C does nothing: who asks handles it.
+def serve(orders: Connection, notes: "Queue") -> None:
+    """Prepare a worker process, which ignores Ctrl-C: the process that asks handles it.
 
-    Arguments: orders, from which numbers of jobs come that are to end; news, for what it tells.
+    Arguments:
+        orders: from which numbers of jobs come that are to end.
+        notes: for what it tells.
     """
-    global _news
+    global _notes
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=obey, args=(orders,), daemon=True).start()
-    _news = news
+    _notes = notes
 
 
 def load() -> str:
@@ -79,7 +81,7 @@ class Surroundings(NamedTuple):
 
 def do_job(
     number: int, job: Job, surroundings: Surroundings, period: float
-) -> tuple[Any, list[News]]:
+) -> tuple[Any, list[Note]]:
     """Do a job in this process, as the one that asks would.
 
     Arguments:
@@ -88,13 +90,17 @@ def do_job(
         surroundings: of a job, see `Surroundings`.
         period: seconds between two messages.
 
-    Returns: what `do` returns, and what was not told yet. Raises: what `do` raises.
+    Returns:
+        what `do` returns, and what was not told yet.
+
+    Raises:
+        what `do` raises.
     """
     surroundings.take_over()
     forget_own_modules()
     forget_own_entries()
     tell = Teller(number, period)
-    with heard(tell):
+    with prints_told(tell):
         try:
             outcome = do(job, tell, Stopped(number))
         except BaseException:
@@ -118,18 +124,18 @@ class Teller:
     def __init__(self, number: int, period: float) -> None:
         self.number = number
         self.period = period
-        self.waiting: list[News] = []
+        self.waiting: list[Note] = []
         self.next = -math.inf  # when the next message may be sent
 
-    def __call__(self, news: list[News]) -> None:
-        self.waiting += news
+    def __call__(self, notes: list[Note]) -> None:
+        self.waiting += notes
         if time.monotonic() > self.next:
             self.send()
 
     def send(self) -> None:
         """Send what waits."""
         self.next = time.monotonic() + self.period
-        _news.put((self.number, self.waiting))
+        _notes.put((self.number, self.waiting))
         self.waiting = []
 
 
@@ -137,21 +143,21 @@ class Printed(TextIOBase):
     """A standard output that tells what is printed."""
 
     def __init__(self, tell: Tell) -> None:
-        self.say = tell
+        self.tell_note = tell
 
     def write(self, text: str) -> int:
-        self.say([News(printed=text)])
+        self.tell_note([Note(printed=text)])
         return len(text)
 
 
 @contextmanager
-def heard(tell: Tell) -> Iterator[None]:
+def prints_told(tell: Tell) -> Iterator[None]:
     """A context in which what is printed, and the warnings that Python shows, are told to the
     process that asks."""
 
-    def show(message: Warning | str, *_: object) -> None:
-        tell([News(warning=str(message))])
+    def tell_warning(message: Warning | str, *_: object) -> None:
+        tell([Note(warning=str(message))])
 
     with warnings.catch_warnings(), redirect_stdout(Printed(tell)):
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = tell_warning  # type: ignore[assignment]
         yield

@@ -12,10 +12,10 @@ from torch import Tensor
 from cplab.base.errors import Cancelled
 from cplab.deficits import Batch
 from cplab.engine.gpu.branches import Branches
-from cplab.engine.job import Flag
-from cplab.engine.passes import Kind, Passes
+from cplab.engine.network import Training
+from cplab.engine.passes import Layout, Passes
 from cplab.engine.stack import Stack
-from cplab.engine.training import Training
+from cplab.engine.workload import Flag
 from cplab.runs import Step
 from cplab.runs.tasks import augmentation, draw_order, set_rates
 
@@ -30,7 +30,7 @@ class Labelled(NamedTuple):
     y: Tensor
 
 
-class Drawn(NamedTuple):
+class ClearBatch(NamedTuple):
     """A batch before the deficit: images (batch, …), labels (batch,), what a deficit may know."""
 
     x: Tensor
@@ -39,16 +39,16 @@ class Drawn(NamedTuple):
 
 
 def train_side_by_side(
-    trainings: Sequence[Training], kind: Kind, step: Step, stop: Flag | None = None
+    trainings: Sequence[Training], layout: Layout, step: Step, stop: Flag | None = None
 ) -> list[dict]:
     """Train runs that differ only in seed for one epoch, all at the same time.
 
-    Arguments, result and errors are those of `train.train_epoch`; kind, of the networks, from
-    `Training.kind`.
+    Arguments, result and errors are those of `train.train_epoch`; layout, of the networks, from
+    `Training.layout`.
     """
     first = trainings[0]
     images = first.images
-    passes = passes_for(trainings, kind, step.temper)
+    passes = passes_for(trainings, layout, step.temper)
     networks = passes.networks
     networks.load()
     set_rates(networks.optimizer, step.lr, step.decay)
@@ -80,14 +80,14 @@ def train_side_by_side(
     return rows
 
 
-def passes_for(trainings: Sequence[Training], kind: Kind, temperature: float) -> Passes:
+def passes_for(trainings: Sequence[Training], layout: Layout, temperature: float) -> Passes:
     """The passes of these trainings, at a temperature of the loss: those of their last epoch, if
     they still serve."""
     first = trainings[0]
     states = [training.state for training in trainings]
     passes = first.passes
-    if passes is None or not passes.serve(kind, states, temperature):
-        passes = Passes(kind, states, first.task, first.images.train_x.device, temperature)
+    if passes is None or not passes.serve(layout, states, temperature):
+        passes = Passes(layout, states, first.task, first.images.train_x.device, temperature)
         first.passes = passes
     return passes
 
@@ -111,7 +111,7 @@ def seen_batches(
         yield join_networks(seen, len(trainings))
 
 
-def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
+def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[ClearBatch]]:
     """Yield an epoch's batches before the deficit, one for each network."""
     epoch = trainings[0].epoch
     sources = []
@@ -124,7 +124,7 @@ def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Dr
         drawn = []
         for training, source, (index, x) in zip(trainings, sources, pairs, strict=True):
             batch = training.task.describe_batch(index, epoch, source)
-            drawn.append(Drawn(x, source.train_y[index], batch))
+            drawn.append(ClearBatch(x, source.train_y[index], batch))
         yield drawn
 
 
@@ -136,7 +136,7 @@ def can_be_joined(trainings: Sequence[Training], step: Step) -> bool:
     return len(trainings) > 1 and share_images and step.deficit.of_each_image
 
 
-def joined_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
+def joined_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[ClearBatch]]:
     """Yield an epoch's batches before the deficit, those of all runs as one."""
     epoch = trainings[0].epoch
     task = trainings[0].task
@@ -148,7 +148,7 @@ def joined_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[D
         index = torch.cat([index for index, _ in pairs])
         x = torch.cat([x for _, x in pairs])
         batch = task.describe_batch(index, epoch, source)
-        yield [Drawn(x, source.train_y[index], batch)]
+        yield [ClearBatch(x, source.train_y[index], batch)]
 
 
 def can_be_kept(training: Training, step: Step) -> bool:
@@ -205,11 +205,13 @@ def all_seen(trainings: Sequence[Training], step: Step) -> Labelled:
 def join_networks(seen: Sequence[Labelled], networks: int) -> Labelled:
     """Make one batch of a batch of each network.
 
-    Arguments: seen, the batches, or the one that already has the images of all networks, one
-        network after another; networks, their number.
+    Arguments:
+        seen: the batches, or the one that already has the images of all networks, one network after
+            another.
+        networks: their number.
 
-    Returns: images (networks, batch, …), which keep their memory layout, and labels (networks,
-        batch).
+    Returns:
+        images (networks, batch, …), which keep their memory layout, and labels (networks, batch).
     """
     if len(seen) == 1:
         x, y = seen[0]

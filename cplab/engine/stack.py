@@ -47,7 +47,9 @@ def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
     """Whether networks of a model can be trained in a stack: chains, for which a trial gives the
     same bits whichever networks are beside them.
 
-    Arguments: model, its name; channels, size and classes, of the images.
+    Arguments:
+        model: its name.
+        channels, size, classes: of the images.
     """
     with seeded(0):
         nets = [models.build(model, channels, size, classes) for _ in range(5)]
@@ -70,12 +72,17 @@ def is_chain(net: nn.Module) -> bool:
 
 def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
     """Whether the gradients of the first of five networks have the same bits in stacks of five, two
-    and one. Arguments: nets, five; x, images (networks, N, …)."""
+    and one.
+
+    Arguments:
+        nets: five.
+        x: images (networks, N, …).
+    """
     five, two, one = (first_gradients(nets[:count], x[:count]) for count in (5, 2, 1))
     return all(map(torch.equal, five, one)) and all(map(torch.equal, two, one))
 
 
-@torch.enable_grad()  # whoever asks whether a network can be stacked
+@torch.enable_grad()  # also where the caller has switched gradients off
 def first_gradients(nets: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
     """The gradients of the first network of a stack, from images (networks, N, …)."""
     stack = Stack([TrainState(net, make_optimizer(net)) for net in nets])
@@ -114,9 +121,12 @@ class Stack:
     def logits(self, x: Tensor, members: slice = EVERY_ONE) -> Tensor:
         """The logits of each network for images of its own.
 
-        Arguments: x, images (networks, N, C, H, W); members, which networks, if not all.
+        Arguments:
+            x: images (networks, N, C, H, W).
+            members: which networks, if not all.
 
-        Returns: (networks, N, classes).
+        Returns:
+            (networks, N, classes).
         """
         x = x.flatten(2)
         for name, layer in [*self.net.named_children()][1:]:
@@ -145,7 +155,8 @@ class Stack:
             y: labels (networks, N).
             streams: not used here: a stack needs none.
 
-        Returns: (networks,). The gradients of the stacked weights are in their `.grad`.
+        Returns:
+            (networks,). The gradients of the stacked weights are in their `.grad`.
         """
         arithmetic = task.run.arithmetic
         self.optimizer.zero_grad()
@@ -217,7 +228,9 @@ def stack_memories(memories: Sequence[dict[str, Any]], weight: Tensor) -> dict[s
     Values of the weight's shape, like a momentum, get a row for each network. Others, such as the
     number of steps, are the same for all.
 
-    Arguments: memories, one for each network; weight, of one network.
+    Arguments:
+        memories: one for each network.
+        weight: of one network.
     """
     stacked = {}
     for key, value in memories[0].items():

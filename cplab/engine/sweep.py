@@ -7,7 +7,7 @@ number and every rate.
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from operator import attrgetter
@@ -19,9 +19,9 @@ from cplab.base.errors import Cancelled, CplabError, Failed
 from cplab.base.files import tidy
 from cplab.engine import checkpoints, workers
 from cplab.engine.gpu import cards
-from cplab.engine.job import Job, News, ResultFields, Stretch
 from cplab.engine.tree import Context, Segment, plan
 from cplab.engine.workers import AnyWorker, Pool
+from cplab.engine.workload import Job, Note, ResultFields, Stretch
 from cplab.measure import Measures
 from cplab.runs import DISTANCES, MEASURED, Run
 from cplab.specs import Spec
@@ -39,8 +39,10 @@ MOST_ON_CARD = 8  # jobs that share a GPU
 MOST_SIDE_BY_SIDE = 25  # networks in a job: the weights of more do not fit into a core's cache
 
 Group = list[Segment]  # that a job trains side by side
-# What comes from a worker: news of a job, or its Future once it has ended
-Message = list[News] | Future
+Rows = list[tuple[Spec, dict]]  # of the curves of some specs
+Tell = Callable[[Rows], object]
+# What comes from a worker: notes of a job, or its Future once it has ended
+Message = list[Note] | Future
 # What a job comes to: for each of its segments a stretch or an error; or the error with which the
 # job itself ended
 Outcome = list[Stretch | Failed] | Failed
@@ -58,6 +60,7 @@ def train_all(
     specs: Iterable[Run | Experiment],
     context: Context | None = None,
     measures: Measures | None = None,
+    tell: Tell = lambda rows: None,
 ) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
     """Train runs and compute experiments, several side by side.
 
@@ -65,10 +68,14 @@ def train_all(
         specs: of both.
         context: how they are trained.
         measures: when to take each measurement, by name.
+        tell: called with rows of curves as they are made.
 
-    Yields: each spec, as it ends, with the fields of its Result, or the error with which it ended.
+    Yields:
+        each spec, as it ends, with the fields of its Result, or the error with which it ended.
 
-    Raises: Cancelled; CplabError for what concerns all of them.
+    Raises:
+        Cancelled.
+        CplabError: for what concerns all of them.
     """
     specs = list(specs)
     context = context or Context()
@@ -93,11 +100,11 @@ def train_all(
                     queue += group
             for job, message in next_messages(messages):
                 if isinstance(message, list):
-                    hear(job.group, message, context)
+                    hear(job.group, message, tell)
                 else:  # the job has ended
                     running.remove(job)
-                    outcome = outcome_of(job.group, message, context)
-                    yield from settle_group(job.group, outcome, queue, context)
+                    outcome = outcome_of(job.group, message, tell)
+                    yield from settle_group(job.group, outcome, queue, tell)
     finally:
         for job in running:
             job.worker.stop()
@@ -135,8 +142,8 @@ def next_group(queue: list[Segment], room: int, is_on_card: bool) -> list[Segmen
     a stack or on a GPU.
 
     Arguments:
-        queue: of segments, of which the last one is next.
-        room: the number of jobs that can still start, each of which gets its share.
+        queue: of segments; the last one is next.
+        room: the number of jobs that can still start; each gets its share.
         is_on_card: whether an NVIDIA GPU trains them.
     """
     following = queue[-1]
@@ -190,11 +197,11 @@ def begin_job(
         end=group[0].end,
         contents=[beginnings(segment) for segment in group],
         last=[bool(segment.ends) for segment in group],
-        told=[segment.reported for segment in group],
+        told=[segment.told for segment in group],
         measures=measures,
         seconds=stretch_length(group, on_card(context, worker)),
     )
-    future = worker.submit(job, lambda news: messages.put((running, news)))
+    future = worker.submit(job, lambda notes: messages.put((running, notes)))
     future.add_done_callback(lambda future: messages.put((running, future)))
     return running
 
@@ -254,52 +261,53 @@ def next_messages(
         return
 
 
-def hear(group: Group, news: Iterable[News], context: Context) -> None:
-    """Pass on what a worker tells: rows, to the context's `report`, warnings and prints."""
-    rows: list[tuple[Spec, dict]] = []
-    for one in news:
-        if one.warning:
-            warnings.warn(one.warning, stacklevel=2)
-        if one.printed:
-            print(one.printed, end="")
-        if one.row is None:
+def hear(group: Group, notes: Iterable[Note], tell: Tell) -> None:
+    """Pass on what a worker tells: rows to `tell`, warnings and prints to the user."""
+    rows: Rows = []
+    for note in notes:
+        if note.warning:
+            warnings.warn(note.warning, stacklevel=2)
+        if note.printed:
+            print(note.printed, end="")
+        if note.row is None:
             continue
-        segment = group[one.number]
+        segment = group[note.number]
         if isinstance(segment.spec, Experiment):
-            rows.append((segment.spec, one.row))
-        elif one.row["part"] == segment.reported:  # else a stretch has brought it already
-            rows += next_rows(segment, [one.row])
+            rows.append((segment.spec, note.row))
+        elif note.row["part"] == segment.told:  # else a stretch has brought it already
+            rows += next_rows(segment, [note.row])
     if rows:
-        context.report(rows)
+        tell(rows)
 
 
-def next_rows(segment: Segment, rows: list[dict]) -> list[tuple[Spec, dict]]:
-    """The next rows of a segment's curve, as they are reported."""
-    segment.reported += len(rows)
+def next_rows(segment: Segment, rows: list[dict]) -> Rows:
+    """The next rows of a segment's curve, as they are told."""
+    segment.told += len(rows)
     return [(segment.spec, row) for row in rows]
 
 
-def outcome_of(group: Group, future: Future, context: Context) -> Outcome:
+def outcome_of(group: Group, future: Future, tell: Tell) -> Outcome:
     """The Outcome of a job that has ended.
 
-    Raises: what the job raised, unless that is Failed, which is an Outcome; CplabError if its
-        worker has died.
+    Raises:
+        what the job raised, unless that is Failed, which is an Outcome.
+        CplabError: if its worker has died.
     """
     try:
-        outcome, news = future.result()
+        outcome, notes = future.result()
     except Failed as failed:
         return failed
     except BrokenExecutor as broken:
         raise CplabError(
-            f"the worker process died that had {name_of(group)}, usually for lack of memory: what "
+            f"the worker process died that had {words_of(group)}, usually for lack of memory: what "
             "was trained is kept; ask again with fewer workers (workers=1, or %env "
             "CPLAB_WORKERS=1 in a cell above) or --device cpu"
         ) from broken
-    hear(group, news, context)
+    hear(group, notes, tell)
     return outcome
 
 
-def name_of(group: Group) -> str:
+def words_of(group: Group) -> str:
     """What a job trains, in words."""
     line = group[0].spec.call()
     return f"{line} and {len(group) - 1} other seeds" if len(group) > 1 else line
@@ -309,7 +317,7 @@ def name_of(group: Group) -> str:
 
 
 def settle_group(
-    group: Group, outcome: Outcome, queue: list[Segment], context: Context
+    group: Group, outcome: Outcome, queue: list[Segment], tell: Tell
 ) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
     """Settle the segments that one job has trained, and yield the specs that end with them.
 
@@ -323,9 +331,9 @@ def settle_group(
         return
     stretches = [outcome] if isinstance(outcome, Failed) else outcome
     for segment, stretch in zip(group, stretches, strict=True):
-        rows = stretch.rows[segment.reported :] if isinstance(stretch, Stretch) else []
+        rows = stretch.rows[segment.told :] if isinstance(stretch, Stretch) else []
         if rows:
-            context.report(next_rows(segment, rows))
+            tell(next_rows(segment, rows))
         yield from settle(segment, stretch, queue)
 
 
@@ -363,7 +371,9 @@ def training_of(spec: Run | Experiment, stretch: Stretch) -> ResultFields:
     """The fields of a Result: its values, what was measured, the seconds that it would have taken
     alone, and how it was computed.
 
-    Arguments: spec; stretch, with which its training has ended.
+    Arguments:
+        spec: the run or the experiment.
+        stretch: with which its training has ended.
     """
     if isinstance(spec, Experiment):
         [row] = stretch.rows

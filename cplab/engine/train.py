@@ -16,9 +16,9 @@ from cplab.base import devices
 from cplab.base.errors import Cancelled, CplabError, Failed
 from cplab.base.tracebacks import own_lines
 from cplab.engine.distance import PathLength
-from cplab.engine.job import Flag, Stretch
+from cplab.engine.network import Training, begin
 from cplab.engine.side_by_side import train_side_by_side
-from cplab.engine.training import Training, begin
+from cplab.engine.workload import Flag, Stretch
 from cplab.measure.measurements import Measures
 from cplab.models.layers import layer_weights
 from cplab.runs import Event, Run, Step
@@ -36,7 +36,7 @@ def train(
     measures: Measures | None = None,
     seconds: float = math.inf,
     stop: Flag | None = None,
-    report: Callable[[int, list[dict]], None] = lambda number, rows: None,
+    tell: Callable[[int, list[dict]], None] = lambda number, rows: None,
 ) -> list[Stretch | Failed]:
     """Train runs that differ only in their seeds, one part of their timeline after another.
 
@@ -53,13 +53,16 @@ def train(
         measures: when to take each measurement, by name.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
-        report: called with a run's number in `runs` and its rows whenever a row is added.
+        tell: called with a run's number in `runs` and its rows whenever a row is added.
 
-    Returns: for each run its stretch, or the error with which it ended.
+    Returns:
+        for each run its stretch, or the error with which it ended.
 
-    Raises: Cancelled; Failed if one of several runs fails that are trained side by side, without
-        saying which: train each alone to find out; CplabError for a measurement that fails at
-        birth, and for a setting that changed.
+    Raises:
+        Cancelled.
+        Failed: if one of several runs fails that are trained side by side, without saying which:
+            train each alone to find out.
+        CplabError: for a measurement that fails at birth, and for a setting that changed.
     """
     chip = devices.pick(device)
     measures = measures or {}
@@ -84,7 +87,7 @@ def train(
             training.add(row | {"seconds": seconds_each}, measures)
         for number, training in enumerate(trainings):
             if training in behind and not training.error:
-                report(number, training.state.rows)
+                tell(number, training.state.rows)
         if time.monotonic() > started + seconds:  # a call trains one part at least
             break
     stretches = []
@@ -111,16 +114,22 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     """Train runs that differ only in seed for one epoch: on a GPU or in a stack side by side, else
     one after another.
 
-    Arguments: trainings; step, of their timeline; stop, an Event that is checked before each batch.
+    Arguments:
+        trainings: the trainings.
+        step: of their timeline.
+        stop: an Event that is checked before each batch.
 
-    Returns: for each a row of its curve: part, epoch, lr, train_loss (the mean over its images),
-        what its task's test reports, and distances (`DISTANCES`).
+    Returns:
+        for each a row of its curve: part, epoch, lr, train_loss (the mean over its images), what
+        its task's test reports, and distances (`DISTANCES`).
 
-    Raises: Cancelled; Failed.
+    Raises:
+        Cancelled.
+        Failed.
     """
-    if kind := trainings[0].kind(step):
+    if layout := trainings[0].layout(step):
         with located_errors(trainings):
-            return train_side_by_side(trainings, kind, step, stop)
+            return train_side_by_side(trainings, layout, step, stop)
     rows = []
     for training in trainings:
         with located_errors([training]):
@@ -184,7 +193,8 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
     """A context for an epoch, in which an error of the package or of a student's own function
     becomes a Failed that names the epoch and, of one training alone, its seed.
 
-    Raises: Failed.
+    Raises:
+        Failed.
     """
     run = trainings[0].run
     epoch = trainings[0].epoch

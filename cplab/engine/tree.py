@@ -5,7 +5,7 @@ Nothing here needs torch, so that the time of training can be estimated without 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +16,6 @@ from typing import NamedTuple
 from cplab.base.errors import CplabError, one_of, quote, whole
 from cplab.runs import DEVICES, Run
 from cplab.runs.steps import Event
-from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 
 
@@ -30,14 +29,12 @@ class Context:
             process.
         workers: how many jobs may run at a time; None for as many as there are cores.
         stop: an Event that ends training.
-        report: called with [(spec, row), …], rows of curves as they are made.
     """
 
     device: str = "auto"
     executor: Executor | None = None
     workers: int | None = None
     stop: Flag = field(default_factory=Flag)  # which nobody sets
-    report: Callable[[list[tuple[Spec, dict]]], object] = lambda rows: None  # tell nobody
 
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)
@@ -59,7 +56,7 @@ class Segment:
     ends: list[Run | Experiment] = field(default_factory=list)  # those that end with it
     branches: list["Segment"] = field(default_factory=list)
     # While it is trained:
-    reported: int = 0  # how many parts have had their rows reported
+    told: int = 0  # how many parts have had their rows told
     alone: bool = False  # whether it must be trained by itself, since one of several failed
     content: bytes | None = None  # its latest checkpoint
     files: set[Path] = field(default_factory=set)  # its checkpoints on disk
@@ -120,7 +117,7 @@ def plan(specs: Iterable[Run | Experiment]) -> list[Segment]:
             branches[spec.timeline[fork.begin]].append(spec)
         for members in branches.values():
             end = common_end(members, fork.begin + 1)
-            segment = Segment(members[0], fork.begin, end, fork.parent, reported=fork.begin)
+            segment = Segment(members[0], fork.begin, end, fork.parent, told=fork.begin)
             segment.ends = [spec for spec in members if len(spec.timeline) == end]
             siblings = fork.parent.branches if fork.parent else roots
             siblings.append(segment)
@@ -133,7 +130,9 @@ def plan(specs: Iterable[Run | Experiment]) -> list[Segment]:
 def common_end(runs: list[Run | Experiment], end: int) -> int:
     """The number of the first part that some runs do not have in common.
 
-    Arguments: runs; end, before which they have all parts in common.
+    Arguments:
+        runs: the runs.
+        end: before which they have all parts in common.
     """
     shortest = min(len(run.timeline) for run in runs)
     first = runs[0].timeline

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cplab.base.errors import Failed
-from cplab.engine.job import Flag, Job, News, Stretch, Tell
+from cplab.engine.workload import Flag, Job, Note, Stretch, Tell
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import load_own
 
 
-def tell_nobody(news: list[News]) -> None:
+def tell_nobody(notes: list[Note]) -> None:
     """Tell nobody: the rows are in the stretch, too."""
 
 
@@ -27,13 +27,16 @@ def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Str
         tell: a function that is called with each row as it is made.
         stop: an Event that ends it before the next batch.
 
-    Returns: for each run or experiment its stretch, or the error with which it ended.
+    Returns:
+        for each run or experiment its stretch, or the error with which it ended.
 
-    Raises: Cancelled; Failed if one of several runs fails, or the experiment; CplabError for what
-        concerns all runs.
+    Raises:
+        Cancelled.
+        Failed: if one of several runs fails, or the experiment.
+        CplabError: for what concerns all runs.
     """
     from cplab.base.devices import explain_failures, use_defaults  # loads torch
-    from cplab.engine.experiments import compute
+    from cplab.engine.call import compute
     from cplab.engine.train import train
 
     for module in job.modules:
@@ -41,19 +44,19 @@ def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Str
     load_own(job.own)
     told = [*job.told]
 
-    def report(number: int, rows: list[dict]) -> None:
+    def tell_rows(number: int, rows: list[dict]) -> None:
         """Tell those rows of a run that were not told yet."""
-        tell([News(number, row) for row in rows[told[number] :]])
+        tell([Note(number, row) for row in rows[told[number] :]])
         told[number] = len(rows)
 
-    def report_of_experiment(row: dict) -> None:
-        tell([News(0, row)])
+    def tell_row_of_experiment(row: dict) -> None:
+        tell([Note(0, row)])
 
     with explain_failures(), doing(stop):
         use_defaults()
         first = job.specs[0]
         if isinstance(first, Experiment):
-            return [compute(first, job.device, report_of_experiment, stop)]
+            return [compute(first, job.device, tell_row_of_experiment, stop)]
         return train(
             job.specs,  # type: ignore[arg-type]  # all are runs if the first is
             job.end,
@@ -63,7 +66,7 @@ def do(job: Job, tell: Tell = tell_nobody, stop: Flag | None = None) -> list[Str
             measures=job.measures,
             seconds=job.seconds,
             stop=stop,
-            report=report,
+            tell=tell_rows,
         )
 
 

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 from cplab.base.errors import CplabError, installed, whole
 from cplab.base.tracebacks import in_library
-from cplab.engine.job import Job, News
-from cplab.engine.process import Surroundings, begin, do_job, load
+from cplab.engine.process import Surroundings, do_job, load, serve
 from cplab.engine.work import auto_device, current_stop, do, is_doing
+from cplab.engine.workload import Job, Note
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -36,10 +36,10 @@ IDLE = 300  # seconds without work after which a worker ends
 PATIENCE = 0.5  # seconds that work waits before one more worker is started
 MOST_JOBS = 256  # of somebody else's executor at a time
 MESSAGES = 30  # that all workers send in a second
-Hear = Callable[[list[News]], object]
+Hear = Callable[[list[Note]], object]
 
 _workers = list["Worker"]()  # of this process
-_lock = threading.RLock()  # for whoever reads or changes these
+_lock = threading.RLock()  # held while these are read or changed
 
 
 def usable_cores() -> int:
@@ -54,7 +54,8 @@ def usable_cores() -> int:
 def most_workers() -> int:
     """The largest number of workers: $CPLAB_WORKERS, or else one for each core.
 
-    Raises: CplabError.
+    Raises:
+        CplabError.
     """
     if allowed := os.environ.get("CPLAB_WORKERS"):
         return whole("$CPLAB_WORKERS", allowed, 1, 1000)
@@ -71,7 +72,7 @@ class Worker:
         executor: of loky, which has this process alone.
         ready: a Future, done once the process has loaded torch: the device that `auto` stands for.
         orders: where the numbers of jobs are sent that are to end.
-        news: (number of a job, what it tells), as they come from the process.
+        notes: (number of a job, what it tells), as they come from the process.
         hear: is called with what the present job tells.
         number: of the latest job.
         busy: whether it has a job, or is to get one.
@@ -86,7 +87,7 @@ class Worker:
         start_trackers()  # before a queue would, which looks beside the notebook
         context = get_context("loky")
         their_orders, self.orders = context.Pipe(duplex=False)
-        self.news: Queue = context.Queue()
+        self.notes: Queue = context.Queue()
         self.hear: Hear | None = None
         self.number = 0
         self.busy = False
@@ -95,14 +96,14 @@ class Worker:
         self.executor = ProcessPoolExecutor(
             1,
             context=context,
-            initializer=begin,
-            initargs=(their_orders, self.news),
+            initializer=serve,
+            initargs=(their_orders, self.notes),
             # It looks for modules where the process that asks does, and nowhere else
             env={"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1"},
         )
         with no_interrupt():
             self.ready = self.executor.submit(load)
-        threading.Thread(target=self.listen, daemon=True).start()
+        threading.Thread(target=self.hear_all, daemon=True).start()
 
     @property
     def is_free(self) -> bool:
@@ -111,8 +112,11 @@ class Worker:
 
     @property
     def device(self) -> str | None:
-        """The device that `auto` stands for; None if it is not ready yet. Raises: CplabError if it
-        could not begin."""
+        """The device that `auto` stands for; None if it is not ready yet.
+
+        Raises:
+            CplabError: if it could not begin.
+        """
         if not self.ready.done():
             return None
         try:
@@ -122,7 +126,7 @@ class Worker:
             raise CplabError(why_not_begun(error)) from error
 
     def submit(self, job: Job, hear: Hear) -> Future:
-        """Have a job done. Its Future has what `work.do` returns, and the news that `hear`, which
+        """Have a job done. Its Future has what `work.do` returns, and the notes that `hear`, which
         is called from another thread, was not told."""
         self.number += 1
         self.hear = hear
@@ -145,13 +149,13 @@ class Worker:
         with suppress(OSError):  # it has died
             self.orders.send(self.number)
 
-    def listen(self) -> None:
+    def hear_all(self) -> None:
         """Pass on what the worker tells, and end it once it had nothing to do for long."""
         while not self.ended:
             with suppress(Empty):
-                number, news = self.news.get(timeout=1)
+                number, notes = self.notes.get(timeout=1)
                 if number == self.number and self.hear:
-                    self.hear(news)
+                    self.hear(notes)
             with _lock:
                 is_due = not self.busy and time.monotonic() > self.idle_since + IDLE
                 self.ended = self.ended or is_due
@@ -200,7 +204,11 @@ def end_with_python() -> None:
 
 
 def why_not_begun(error: Exception) -> str:
-    """Say why no worker could begin, in one line. Arguments: error, with which it ended."""
+    """Say why no worker could begin, in one line.
+
+    Arguments:
+        error: with which it ended.
+    """
     for folder in sys.path:
         if in_library(str(Path(folder, "module.py").resolve())):
             continue
@@ -241,7 +249,7 @@ def start_trackers() -> None:
 
 @contextmanager
 def no_interrupt() -> Iterator[None]:
-    """A context in which processes start in which Ctrl-C does nothing: who asks handles it."""
+    """A context in which processes start that ignore Ctrl-C: the process that asks handles it."""
     start_trackers()  # here already, since starting one unblocks signals
     if os.name != "posix":
         yield
@@ -262,10 +270,10 @@ def check_installed() -> None:
 
 
 class Workers:
-    """The workers of this process, for one who asks.
+    """The workers of this process, as one training takes them.
 
     There is one until work has waited for half a second, and then as many as there is work for. The
-    first job of each who asks waits for nobody else's.
+    first job of a training waits for no other training's.
     """
 
     def __init__(self) -> None:
@@ -276,9 +284,9 @@ class Workers:
         started, unless enough are starting.
 
         Arguments:
-            running: how many jobs of the one who asks run.
-            waiting: how many might begin.
-            most: how many jobs may run at a time, of all who ask.
+            running: how many jobs of this training run.
+            waiting: how many of its jobs might begin.
+            most: how many jobs may run at a time, of all trainings together.
         """
         with _lock:
             busy = sum(worker.busy for worker in _workers)
@@ -344,7 +352,7 @@ class Others:
         """Nothing: the executor is somebody else's."""
 
 
-def do_untold(job: Job) -> tuple[Any, list[News]]:
+def do_untold(job: Job) -> tuple[Any, list[Note]]:
     """Do a job, and tell nothing of it: the rows are in what it returns."""
     return do(job), []
 
@@ -379,13 +387,15 @@ class ThisThread:
 
 
 AnyWorker = Worker | Others | ThisThread  # what does jobs
-Pool = Workers | Others | ThisThread  # where one who asks takes them from
+Pool = Workers | Others | ThisThread  # where a training takes them from
 
 
 def open_workers(executor: Executor | None, most: int | None) -> Pool:
-    """The workers for one who asks.
+    """The workers for one training.
 
-    Arguments: executor, somebody else's, if one is given; most, how many jobs it has at a time.
+    Arguments:
+        executor: somebody else's, if one is given.
+        most: how many jobs it has at a time.
     """
     if executor is not None:
         return Others(executor, most or MOST_JOBS)

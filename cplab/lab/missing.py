@@ -20,7 +20,7 @@ from IPython.display import display
 from cplab import results
 from cplab.base.errors import CplabError
 from cplab.estimates import Estimate, Lack, lacking_in
-from cplab.lab.buttons.jobs import Job, train, will_train_here
+from cplab.lab.buttons.jobs import TrainButton, train_requests, will_train_here
 from cplab.lab.questions.questions import Shown
 from cplab.output.markup import bundle
 from cplab.output.styles import label
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 SEEDS = (0, 1, 2)  # of each network, which are trained
-FEW = 8  # values of a field that are named
-TRAIN = "Train what is missing"
+NAMED_VALUES = 8  # values of a field that are named
+TRAIN_WORDS = "Train what is missing"
 AGAIN = "Run this section's cells again, from its first one, to see what they are like."
 PLACE_FIRST = ("length", "onset", "recovery", "deficit")  # what a student changes most
 
@@ -78,7 +78,7 @@ def by_measure(missing: Iterable[Lack]) -> list[list[Lack]]:
 # Values that have results -------------------------------------------------------------------------
 
 
-Value = str | int | float  # of a field
+FieldValue = str | int | float  # of a field
 Fields = dict[str, Any]  # of a run, or the arguments of an experiment, by name
 
 
@@ -105,17 +105,19 @@ def fields_of_results(spec: Spec) -> list[Fields]:
     return alike
 
 
-def trained_values(spec: Spec, trained: Iterable[Fields]) -> dict[str, set[Value]]:
+def trained_values(spec: Spec, trained: Iterable[Fields]) -> dict[str, set[FieldValue]]:
     """Values at which there are results, by the single field in which these differ from a spec.
 
-    Arguments: spec; trained, the fields of all results of its kind.
+    Arguments:
+        spec: the run or the experiment.
+        trained: the fields of all results of its kind.
 
     >>> run = Run("blur", length=7)
     >>> sorted(trained_values(run, fields_of_results(run))["length"])
     [2, 4, 8, 12, 16, 24]
     """
     sought = fields_of(spec)
-    values: dict[str, set[Value]] = defaultdict(set)
+    values: dict[str, set[FieldValue]] = defaultdict(set)
     for fields in trained:
         different = [name for name in sought if fields.get(name) != sought[name]]
         if len(different) != 1:
@@ -127,7 +129,7 @@ def trained_values(spec: Spec, trained: Iterable[Fields]) -> dict[str, set[Value
     return values
 
 
-def as_given(field: str, value: Value) -> Value:
+def as_given(field: str, value: FieldValue) -> FieldValue:
     """A value of a column as a run takes it: windows and treatments as one text.
 
     >>> as_given("treatments", '[["renorm", 1.0, 16, 0]]'), as_given("length", 8)
@@ -136,7 +138,7 @@ def as_given(field: str, value: Value) -> Value:
     return write_several(json.loads(str(value))) if field in SEVERAL else value
 
 
-def nearest(values: set[Value], sought: object) -> list[Value]:
+def nearest(values: set[FieldValue], sought: object) -> list[FieldValue]:
     """A few of some values, in order: if all are numbers, those that are nearest to `sought`.
 
     >>> nearest({0, 5, 10, 20}, sought=7)
@@ -144,12 +146,12 @@ def nearest(values: set[Value], sought: object) -> list[Value]:
     """
     numbers = [value for value in values if isinstance(value, int | float)]
     if not isinstance(sought, int | float) or len(numbers) < len(values):
-        return sorted(values, key=str)[:FEW]
+        return sorted(values, key=str)[:NAMED_VALUES]
     by_distance = sorted(numbers, key=lambda number: abs(number - sought))
-    return sorted(by_distance[:FEW])
+    return sorted(by_distance[:NAMED_VALUES])
 
 
-def in_words(name: str, values: Sequence[Value]) -> str:
+def in_words(name: str, values: Sequence[FieldValue]) -> str:
     """Write values of a field as they are written in Python, and windows in words.
 
     >>> in_words("length", [2, 4, 8])
@@ -202,10 +204,11 @@ def is_control(spec: Spec) -> bool:
 # The offer ----------------------------------------------------------------------------------------
 
 
-def offer(lacking: Iterable[Lack]) -> Job | Shown | None:
+def offer(lacking: Iterable[Lack]) -> TrainButton | Shown | None:
     """Offer a button that trains what is missing.
 
-    Returns: what is shown below an output; None if nothing is missing.
+    Returns:
+        what is shown below an output; None if nothing is missing.
 
     >>> offer([Lack(Run("blur", length=1, recovery=1, profile="ci"))]).words
     'Train what is missing'
@@ -245,7 +248,7 @@ def folded_calls(missing: Iterable[Lack]) -> str:
     return f"<details><summary>which</summary><ul>{items}</ul></details>"
 
 
-def button(missing: Sequence[Lack], above: str) -> Job:
+def button(missing: Sequence[Lack], above: str) -> TrainButton:
     """A button that trains what is missing; above, HTML above it."""
 
     def work(stop: threading.Event) -> str:
@@ -253,9 +256,9 @@ def button(missing: Sequence[Lack], above: str) -> Job:
         for group in by_measure(missing):
             specs = [lack.spec for lack in group]
             requests.append(Request(specs, group[0].measure, stop=stop))
-        return f"trained in {train(requests, job.tell)}. {AGAIN}"
+        return f"trained in {train_requests(requests, job.tell)}. {AGAIN}"
 
-    job = Job(TRAIN, work, above=above)
+    job = TrainButton(TRAIN_WORDS, work, above=above)
     return job
 
 
@@ -265,9 +268,11 @@ def button(missing: Sequence[Lack], above: str) -> Job:
 def show_with_offer(shown: Any) -> None:
     """Show something in a notebook and, below it, an offer to train what it lacks.
 
-    Arguments: shown, an estimate, a figure, a question or a table.
-    Raises: NotImplementedError where it lacks nothing, so that IPython shows it as it shows all
-        else.
+    Arguments:
+        shown: an estimate, a figure, a question or a table.
+
+    Raises:
+        NotImplementedError: where it lacks nothing, so that IPython shows it as it shows all else.
     """
     below = offer(lacking_in(shown))
     if below is None:

@@ -18,7 +18,8 @@ def setting(
         usual: the name of a profile.
         among: the profiles that the lab has, by default all.
 
-    Raises: CplabError for a parameter that is none of these.
+    Raises:
+        CplabError: for a parameter that is none of these.
 
     >>> setting("auto").name, setting("ci").train_images
     ('course', 512)

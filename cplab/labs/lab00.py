@@ -10,8 +10,7 @@ from typing import Any
 
 from cplab import lab, show
 from cplab.estimates import Estimate
-from cplab.lab.buttons.jobs import Job, trains_here
-from cplab.labs import lab09_measurements as lab09_measurements
+from cplab.lab.buttons.jobs import TrainButton, trains_here
 from cplab.output.markup import as_html
 from cplab.pictures.previews import few_images, preview
 from cplab.quantities import harm, measured
@@ -99,6 +98,7 @@ def kinds(run: Run) -> dict[str, Run]:
 def worst(harms: Mapping[str, Estimate]) -> str | None:
     """Whose harm is above that of each other, of {words: harm}; None if the seeds cannot tell.
 
+    >>> from cplab.estimates import estimate
     >>> worst({"blurred": estimate([9.0, 9.2]), "upside down": estimate([0.0, 0.1])})
     'blurred'
     """
@@ -113,6 +113,7 @@ def first_with_less(harms: Mapping[int, Estimate]) -> int | None:
     """The lowest age at which the harm is below that at the youngest, of {age: harm}; None if the
     seeds show no such age.
 
+    >>> from cplab.estimates import estimate
     >>> harms = {0: estimate([9.0, 9.2]), 5: estimate([9.0, 9.1]), 20: estimate([2.0, 2.1])}
     >>> first_with_less(harms)
     20
@@ -164,14 +165,15 @@ def read_aloud(runs: Iterable[Run]) -> str:
     return f"<p>Your harm, by age in epochs: {', '.join(listed)}.</p>"
 
 
-def grow(runs: Iterable[Run]) -> Job | lab.Nursery | None:
+def grow(runs: Iterable[Run]) -> TrainButton | lab.Nursery | None:
     """Train your own twenty seeds of each run, from now on, while the cell shows how they do.
 
     As results come in, their harm by age is drawn again, with a line of numbers below it, both in a
     fold. If Python cannot train, as on a page, the browser does: the lab's first screen is shown
     again, set to the middle one of these runs.
 
-    Returns: what the cell shows; None without runs.
+    Returns:
+        what the cell shows; None without runs.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)])
     >>> growing.wait(100), "200 epochs of blur: yours" in growing.picture

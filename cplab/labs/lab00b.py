@@ -28,7 +28,8 @@ CONTROLS = {"twin": "newborn", "upside down": "flip", "equal training": "equal t
 def treated(run: Run, treatments: str) -> Run:
     """A run that is treated from the end of its deficit on; no text means no treatment.
 
-    Arguments: treatments, with a space between them, such as "shift-4 cutout-4".
+    Arguments:
+        treatments: with a space between them, such as "shift-4 cutout-4".
 
     >>> [part.words for part in treated(Run("blur", length=16), "rate-3 decay-0").treatments]
     ['decay-0@16+15', 'rate-3@16+15']
@@ -79,7 +80,7 @@ def accuracy_after(run: Run, epochs: int) -> float:
 
     >>> run = treated(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60), "")
     >>> accuracy_after(run, 60)
-    61.7 ± 0.4 (24 seeds)
+    61.7 ± 0.4 (25 seeds)
     """
     return 100 * result(run).mean_accuracy(run.end + epochs, epochs)
 
@@ -93,7 +94,11 @@ def behind_after(run: Run, control: str, epochs: int) -> Estimate:
 def path_after(run: Run, epochs: int, unit: str = "path") -> float:
     """How far a network has travelled some epochs after the deficit's end.
 
-    Arguments: unit, path (relative to the layers' weights) or path_plain, see `Result.curve`.
+    Arguments:
+        unit: path (relative to the layers' weights) or path_plain, see `Result.curve`.
+
+    >>> path_after(lab00.childhood(), 100, "path_plain")
+    12.2 ± 1.9 (20 seeds)
     """
     return float(travelled(run, unit)[epochs - 1])
 
@@ -103,7 +108,8 @@ def accuracy_at(run: Run, path: float, unit: str = "path") -> float:
     """The accuracy, in percent, once a network has travelled so far since the deficit's end; NaN if
     it never does.
 
-    Arguments: unit, see `path_after`.
+    Arguments:
+        unit: see `path_after`.
     """
     paths = travelled(run, unit)
     accuracies = smooth(100 * result(run).series("test_accuracy")[run.end :])
@@ -112,8 +118,33 @@ def accuracy_at(run: Run, path: float, unit: str = "path") -> float:
 
 def behind_at(run: Run, control: str, path: float, unit: str = "path") -> Estimate:
     """Points that a run is behind one of its controls once each has travelled so far since the
-    deficit's end. Arguments: unit, see `path_after`."""
+    deficit's end.
+
+    Arguments:
+        unit: see `path_after`.
+    """
     return accuracy_at(control_of(run, control), path, unit) - accuracy_at(run, path, unit)
+
+
+def by_path(run: Run, epochs: Iterable[int], unit: str = "path") -> dict[float, Estimate]:
+    """The accuracy of a run, in percent, by how far it has travelled on average some epochs after
+    the deficit's end: of those seeds whose path is known.
+
+    Arguments:
+        epochs: how many.
+        unit: see `path_after`.
+
+    >>> by_path(lab00.childhood("flip"), (10, 100), "path_plain")
+    {23.2: 65.5 ± 0.9 (20 seeds), 40.3: 74.9 ± 0.8 (20 seeds)}
+    """
+    points = {}
+    for each in epochs:
+        if each > run.recovery:
+            break
+        path = path_after(run, each, unit)
+        if path.seeds:
+            points[round(path.mean, 1)] = accuracy_after(run, each).only(path.by_seed)
+    return points
 
 
 def travelled(run: Run, unit: str) -> np.ndarray:
@@ -147,7 +178,8 @@ def is_cure(points: Mapping[str, Estimate]) -> bool | None:
     """Whether a treatment raises the blurred network, and raises it more than each control; None if
     one is not trained.
 
-    Arguments: points, as `gains` gives them.
+    Arguments:
+        points: as `gains` gives them.
 
     >>> is_cure(gains(Run("mosaic", length=200, profile="tiny"), "scale-0.4"))
     True

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
+from cplab.base import palette
 from cplab.base.errors import one_of
 from cplab.estimates import NOT_TRAINED, Estimate, lacking_in
 from cplab.lab.questions.questions import Shown
@@ -35,7 +36,8 @@ from cplab.show.base import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
+# One for each kind of statement
+HUES = (palette.BLUE, palette.VERMILION, palette.GREEN, palette.PINK)
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
 LANE = 26  # height of a lane of words, in pixels
 LETTER = 0.011  # width of a letter of them, as a part of the axis
@@ -54,17 +56,22 @@ class View(NamedTuple):
 def statements(quantity: str | None = None, species: str | None = None) -> pd.DataFrame:
     """The statements that animal papers print, one row each.
 
-    Arguments: quantity, all, or recovered_acuity (by the age to which one eye was closed from about
-        birth), dark_reared_acuity (by the age to which the animal was in the dark),
-        acuity_at_opening (by the age at which the closure was imposed), normal_acuity, sensitivity
-        (to a closure of 10–12 days, by the age at its onset), sensitivity_long (to months of
-        closure), synaptic_density, synapse_number or synapse_loss (of V1, by age); species, all, or
-        cat, macaque or human.
-    Returns: kind, `point` where a number is given, `interval` where only words are; age_low,
-        age_high, days after birth, NaN where none is given (months of 365.25/12 days); value, of a
-        point, the middle of value_low and value_high; words, of an interval; age_text, value_text,
-        as printed; unit, source, where (in the source), note (how it was measured; assumptions).
-    Raises: CplabError for an unknown quantity or species.
+    Arguments:
+        quantity: all, or recovered_acuity (by the age to which one eye was closed from about
+            birth), dark_reared_acuity (by the age to which the animal was in the dark),
+            acuity_at_opening (by the age at which the closure was imposed), normal_acuity,
+            sensitivity (to a closure of 10–12 days, by the age at its onset), sensitivity_long (to
+            months of closure), synaptic_density, synapse_number or synapse_loss (of V1, by age).
+        species: all, or cat, macaque or human.
+
+    Returns:
+        kind, `point` where a number is given, `interval` where only words are; age_low, age_high,
+        days after birth, NaN where none is given (months of 365.25/12 days); value, of a point, the
+        middle of value_low and value_high; words, of an interval; age_text, value_text, as printed;
+        unit, source, where (in the source), note (how it was measured; assumptions).
+
+    Raises:
+        CplabError: for an unknown quantity or species.
 
     >>> statements("synaptic_density", "macaque").query("kind == 'point'").value.tolist()
     [10.9, 63.0, 37.7]
@@ -210,9 +217,12 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     how selective the filter is, 0 to 1; half its angle is the tilt; its real part is 1 for vertical
     stripes, −1 for horizontal ones and 0 for a filter that prefers neither.
 
-    Arguments: filters (out, C, H, H), as the measurement "ending" holds them, or (out, H, H); size,
-        pixels a side to which zeros are added.
-    Returns: (out,); 0 for a filter of zeros.
+    Arguments:
+        filters: (out, C, H, H), as the measurement "ending" holds them, or (out, H, H).
+        size: pixels a side to which zeros are added.
+
+    Returns:
+        (out,); 0 for a filter of zeros.
 
     >>> upright = [[-1, 2, -1]] * 3
     >>> float(orientation([upright]).real[0].round(2))
@@ -243,7 +253,11 @@ def reared(deficit: str, length: int, **fields: Any) -> Run:
 
 
 def filters(run: Run) -> np.ndarray:
-    """The first layer's filters in the end, (filters, colours, 3, 3). Raises: Missing."""
+    """The first layer's filters in the end, (filters, colours, 3, 3).
+
+    Raises:
+        Missing.
+    """
     ending = quantities.result(run, "ending").final("ending")
     return np.array(ending["filters"])
 
@@ -286,8 +300,9 @@ def fan(deficit: str, run: Run) -> Figure:
 def fractions_of_normal(network: Mapping[int, Estimate]) -> View:
     """Put a network beside a kitten, both as fractions of the normal.
 
-    Arguments: network, {epochs of the deficit: fraction}. The kitten's fractions are those of the
-        papers, by the age at which its eye was opened.
+    Arguments:
+        network: {epochs of the deficit: fraction}. The kitten's fractions are those of the papers,
+            by the age at which its eye was opened.
     """
     rows = statements("recovered_acuity").query("kind == 'point'")
     normal = statements("normal_acuity").query("age_text == 'not stated'").value.item()
@@ -379,7 +394,9 @@ def gap_in_words(view: View, days: int) -> str:
 def draw_view(view: View, quantity: str, days: int) -> Figure:
     """Draw a network's curve with its band, and a kitten's points with their ranges.
 
-    Arguments: quantity, the label of the vertical axis; days, that an epoch stands for.
+    Arguments:
+        quantity: the label of the vertical axis.
+        days: that an epoch stands for.
     """
     curve, kitten = view
     axes = ("length of the deprivation, epochs", quantity)

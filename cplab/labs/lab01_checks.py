@@ -34,8 +34,10 @@ def time_constant() -> Answer:
 def fitted_tau(points: pd.DataFrame, start: list[float]) -> float:
     """τ of the exponential that is nearest to some points, by least squares.
 
-    Arguments: points, rows with value, age_low and age_high; start, the numbers that are fitted, as
-        the search for them begins: τ alone, or τ and the normal acuity.
+    Arguments:
+        points: rows with value, age_low and age_high.
+        start: the numbers that are fitted, as the search for them begins: τ alone, or τ and the
+            normal acuity.
     """
     age = (points.age_low + points.age_high) / 2
     fitted, _ = curve_fit(lab01.decline, age, points.value, p0=start)

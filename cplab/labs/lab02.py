@@ -115,7 +115,8 @@ OWN: list[int] = []  # the seeds that were last asked for
 def own_seeds(number: int) -> list[Run]:
     """Twenty of lab 00's networks that nobody else has, blurred from birth, and their twins.
 
-    Arguments: number, 1 to 999, which decides their seeds.
+    Arguments:
+        number: 1 to 999, which decides their seeds.
 
     >>> [run.seed for run in own_seeds(7)[:2]]
     [7000, 7001]
@@ -147,10 +148,13 @@ def half_by_images(run: Run, clear_onset: int) -> Interval | Estimate:
     partly the same. That part is the covariance of two seeds over the images. It is computed on ten
     parts of the images, which give the result an interval of its own.
 
-    Arguments: run, of the schedule `fixed`; clear_onset, the clear epochs of its control. `correct`
-        was measured over the last five epochs of the run, and on the control after as many clear
-        epochs.
-    Returns: an Estimate without seeds if there are no results.
+    Arguments:
+        run: of the schedule `fixed`.
+        clear_onset: the clear epochs of its control. `correct` was measured over the last five
+            epochs of the run, and on the control after as many clear epochs.
+
+    Returns:
+        an Estimate without seeds if there are no results.
     """
     last = run.onset + run.recovery
     clear = run.newborn().replace(onset=clear_onset)
@@ -185,7 +189,8 @@ def measure_correct(net: "nn.Module", images: "Images") -> str:
     """Which test images the network classifies correctly, which tells how much a difference would
     vary with other test images.
 
-    Returns: a bit for each image, packed, as base64.
+    Returns:
+        a bit for each image, packed, as base64.
     """
     correct = answers_to(net, images, images.test_x) == images.test_y
     return b64encode(np.packbits(correct.tolist()).tobytes()).decode()
@@ -278,7 +283,8 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
     """Draw stretches of time one after the other in a row of a figure. Those that are long enough
     say what they are.
 
-    Arguments: epochs, the width of the figure.
+    Arguments:
+        epochs: the width of the figure.
     """
     begin = 0
     for stretch in stretches:

@@ -57,7 +57,8 @@ def worst_onset(windows: Mapping[int, Run]) -> int | str | None:
     """The onset at which a window harms more than at every other onset, against both controls; the
     text "none" if there is no such onset, and None if a run is missing.
 
-    Arguments: windows, runs by their onset.
+    Arguments:
+        windows: runs by their onset.
     """
     worst: int | str = "none"
     for onset, run in windows.items():
@@ -149,8 +150,11 @@ def longest_harmless_window(harms: Mapping[int, Estimate]) -> HarmlessWindow:
     It is the length at which the harm, interpolated between lengths, first exceeds a point. Its
     interval holds all lengths whose harm cannot be told from a point.
 
-    Arguments: harms, by length in epochs.
-    Returns: numbers that are infinite where harm never exceeds a point, and NaN if no window was
+    Arguments:
+        harms: by length in epochs.
+
+    Returns:
+        numbers that are infinite where harm never exceeds a point, and NaN if no window was
         trained.
 
     >>> from cplab.quantities import every_length

@@ -29,7 +29,8 @@ def longest_harmless() -> Answer:
 def flip_above_blur(**fields: Any) -> Estimate:
     """How many points a flip until 140 ends above a blur until 140.
 
-    Arguments: fields of both runs that are not the usual ones.
+    Arguments:
+        fields: of both runs, those that are not the usual ones.
     """
     flipped = until("flip", 140, **fields)
     blurred = until("blur", 140, **fields)

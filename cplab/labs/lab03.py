@@ -29,8 +29,9 @@ def in_three_blocks(deficit: str, length: int) -> Run:
 def blurred_accuracy(run: Run, images: str) -> Estimate:
     """The final accuracy on clear or blurred test images, in percent, one number for each seed.
 
-    Arguments: images, one of clear, blurred and adapted; with adapted they are blurred as well, but
-        batch norm uses the statistics of blurred images.
+    Arguments:
+        images: clear, blurred or adapted. With adapted they are blurred as well, but batch norm
+            uses the statistics of blurred images.
 
     >>> blurred_accuracy(Run("blur", length=16), "adapted") - blurred_accuracy(Run(), "adapted")
     8.0 ± 1.8 (5 seeds)
@@ -98,7 +99,9 @@ def factor(statements: int, seeds: int) -> float:
     """Student's factor for the intervals of several statements, so that once in twenty times one of
     them or more is wrong (Bonferroni).
 
-    Arguments: statements, their number; seeds, the number for each.
+    Arguments:
+        statements: their number.
+        seeds: the number for each.
 
     >>> round(factor(1, 10), 2)
     2.26
@@ -114,9 +117,9 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     """How many test images a network without the deficit names correctly and another network does
     not, and the other way round. The other network is one of the run, or one without the deficit.
 
-    Returns: both numbers of images, by the comparison: means over pairs of seeds, NaN if nothing
-        was measured. An image counts as named correctly if it is so in most of the last five
-        epochs.
+    Returns:
+        both numbers of images, by the comparison: means over pairs of seeds, NaN if nothing was
+        measured. An image counts as named correctly if it is so in most of the last five epochs.
 
     >>> lost, back = exchanged(in_three_blocks("blur", 16))["with the deficit"]
     >>> lost > back
@@ -135,7 +138,8 @@ def mean_exchange(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float
     """How many images the first of two networks names correctly and the second does not, and the
     other way round: means over the pairs.
 
-    Arguments: pairs, of networks, each an array (images,), True where it is right.
+    Arguments:
+        pairs: of networks, each an array (images,), True where it is right.
 
     >>> mean_exchange([(np.array([True, True, False]), np.array([False, True, False]))])
     (1.0, 0.0)
@@ -166,8 +170,11 @@ def lost_images(run: Run) -> str:
 def power_spectrum(images: ArrayLike) -> np.ndarray:
     """The mean power of images in waves of 0, 1, 2 … cycles an image, over all directions.
 
-    Arguments: images (N, C, H, H), in any unit.
-    Returns: (H // 2 + 1,), in squares of that unit: white noise of variance 1 has 1 throughout.
+    Arguments:
+        images: (N, C, H, H), in any unit.
+
+    Returns:
+        (H // 2 + 1,), in squares of that unit: white noise of variance 1 has 1 throughout.
 
     >>> stripes = np.cos(2 * np.pi * 3 * np.arange(16) / 16) * np.ones((1, 1, 16, 1))
     >>> int(power_spectrum(stripes).argmax())

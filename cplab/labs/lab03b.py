@@ -16,7 +16,8 @@ def to_the_end(runs: Mapping[str, Run]) -> Figure:
     """Draw test accuracy against clear epochs after the deficit: a line for every network, each
     point the mean of five epochs.
 
-    Arguments: runs, {label: run}, of one recovery.
+    Arguments:
+        runs: {label: run}, of one recovery.
     """
     groups: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     lacks = []

@@ -14,7 +14,7 @@ from cplab.lab import pictures
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
 from cplab.quantities import each_result, quantity, result
-from cplab.results.experiments import Experiment, experiment
+from cplab.results.declare import Experiment, experiment
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.specs import Count, Seed
@@ -40,8 +40,9 @@ def doubled(
 ) -> Estimate:
     """How many doublings lead from the trace of a control, by default equal training, to a run's.
 
-    Arguments: epoch, counted from 0, by default the last; layers, measure and scaled, as in
-        `lab04_trace.trace_curve`.
+    Arguments:
+        epoch: counted from 0, by default the last.
+        layers, measure, scaled: as in `lab04_trace.trace_curve`.
 
     >>> doubled(Run("blur", length=24, profile="fit"))
     3.9 ± 0.3 (5 seeds)
@@ -106,8 +107,9 @@ def own_traces(
     """Draw the traces of your own networks. When all are trained, say under them whether they agree
     with those above.
 
-    Arguments: lines, by label the traces of each seed, (2, n) epochs and values, the control's
-        first; above, by the label of a deficit the doublings of the trace that it left there.
+    Arguments:
+        lines: by label the traces of each seed, (2, n) epochs and values, the control's first.
+        above: by the label of a deficit the doublings of the trace that it left there.
     """
     begun = {}  # the lines that have points
     for label, group in lines.items():
@@ -239,7 +241,9 @@ def empirical_trace(net: "nn.Module", x: Tensor, y: Tensor) -> float:
     """The trace of the empirical Fisher information, which takes the data set's labels in place of
     the network's own.
 
-    Arguments: x, images (N, C, H, W); y, at least N labels.
+    Arguments:
+        x: images (N, C, H, W).
+        y: at least N labels.
     """
     from torch.nn import functional as F
 
@@ -265,7 +269,8 @@ def short_run(
 ) -> dict:
     """Train a small All-CNN, at a rate that falls to 3 %, and measure it ten times.
 
-    Returns: batches so far, the trace, and the accuracy on its training images (0 to 1), ten each.
+    Returns:
+        batches so far, the trace, and the accuracy on its training images (0 to 1), ten each.
 
     >>> len(short_run()["trace"])
     10

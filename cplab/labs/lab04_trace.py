@@ -15,8 +15,12 @@ def trace_by_layer(run: Run, measure: str = "trace", scaled: bool = False) -> di
             outputs are.
         scaled: whether each part is multiplied by the square of the layer's norm. Under batch norm
             the outputs do not depend on that norm, while the layer's part falls with its square.
-    Returns: (layers,) for each epoch at which it was measured.
-    Raises: Missing.
+
+    Returns:
+        (layers,) for each epoch at which it was measured.
+
+    Raises:
+        Missing.
 
     >>> len(trace_by_layer(Run(onset=16))[30])
     9
@@ -44,8 +48,10 @@ def trace_curve(
     """The Fisher information's trace in one run after each epoch, (epochs,), NaN where it was not
     measured.
 
-    Arguments: layers, how many it is summed over, from the first one on; all by default; measure
-        and scaled, as in `trace_by_layer`.
+    Arguments:
+        run: the run.
+        layers: how many it is summed over, from the first one on; by default all.
+        measure, scaled: as in `trace_by_layer`.
 
     >>> trace_curve(Run(onset=16)).shape
     (31,)
@@ -85,7 +91,9 @@ def trace_remaining(
     run: Run, layers: int | None = None, measure: str = "trace", scaled: bool = False
 ) -> float:
     """The last trace as a fraction of the highest, 0 to 1 (paper, figure 4: it rises and falls).
-    Arguments: those of `trace_curve`.
+
+    Arguments:
+        run, layers, measure, scaled: as in `trace_curve`.
 
     >>> print(f"{trace_remaining(Run(onset=24, profile='fit')):.2f}")
     0.09 ± 0.01
@@ -119,9 +127,13 @@ def trace_at(
 def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     """Each layer's share of the information in one run, from the image to the answer.
 
-    Arguments: epoch, after which the trace is shared out; without one, the information in the
-        weights at the end is, by their noise (paper, figure 5).
-    Returns: (layers,), of sum 1; empty where it was not measured.
+    Arguments:
+        run: the run.
+        epoch: after which the trace is shared out. Without one, the information in the weights at
+            the end is, by their noise (paper, figure 5).
+
+    Returns:
+        (layers,), of sum 1; empty where it was not measured.
 
     >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
     [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]

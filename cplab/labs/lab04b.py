@@ -13,7 +13,7 @@ from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
 from cplab.output.styles import style
 from cplab.quantities import each_result, lack, measured, quantity, result
-from cplab.results.experiments import Experiment, experiment
+from cplab.results.declare import Experiment, experiment
 from cplab.results.result import Result
 from cplab.runs import Run
 from cplab.show import Figure
@@ -58,7 +58,8 @@ def parts_of_highest(
 ) -> Figure:
     """Draw traces over the epochs as parts of their highest value, a line for each reading.
 
-    Arguments: readings, {words: (run, options of lab04_trace.trace_curve)}.
+    Arguments:
+        readings: {words: (run, options of lab04_trace.trace_curve)}.
     """
     lines = {}
     read = []
@@ -121,8 +122,9 @@ def peaks_together(harms: Mapping[int, Estimate], epoch: float) -> int | None:
     """Say whether harm is largest at the onset nearest to an epoch, by the intervals of the
     differences.
 
-    Returns: 1 if it is larger there than at every other onset, -1 if it is larger at another one, 0
-        if that cannot be told, and None if an interval is missing.
+    Returns:
+        1 if it is larger there than at every other onset, -1 if it is larger at another one, 0 if
+        that cannot be told, and None if an interval is missing.
 
     >>> peaks_together({0: estimate([3.0, 3.1]), 8: estimate([1.0, 1.1])}, 7.2)
     -1
@@ -170,7 +172,8 @@ def sample(draws: Annotated[Count, Field(ge=2)] = 10, seed: Seed = 0) -> dict:
     """Estimate the trace of a small network, which learned 300 photographs, from random draws of an
     image and a label.
 
-    Returns: exact, the trace; estimate; error, the standard error of the estimate.
+    Returns:
+        exact, the trace; estimate; error, the standard error of the estimate.
     """
     from cplab.measure.fisher import trace
     from cplab.pictures.data import images

@@ -13,7 +13,7 @@ import numpy as np
 from cplab import show
 from cplab.base.late import Tensor
 from cplab.estimates import NOT_TRAINED, lacking_in, without_numbers
-from cplab.lab.buttons.jobs import Choice, HowFar, Job, Throttle
+from cplab.lab.buttons.jobs import Choice, HowFar, Throttle, TrainButton
 from cplab.labs.lab05_growth import (
     DENSITIES,
     expected_density,
@@ -195,11 +195,12 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     return fig
 
 
-def grow_and_prune(dataset: str = "mnist") -> Job:
+def grow_and_prune(dataset: str = "mnist") -> TrainButton:
     """Grow and prune a network live, and watch its synapses: menus, a button to start it, and the
     picture.
 
-    Arguments: dataset, of images.
+    Arguments:
+        dataset: of images.
 
     >>> grow_and_prune("practice").words
     'Grow and prune'
@@ -252,7 +253,7 @@ def grow_and_prune(dataset: str = "mnist") -> Job:
         draw(rows, count_by_pixel(kept["alive"]))
         return f"at {100 * density:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
 
-    job = Job("Grow and prune", work, choices, "stopped: nothing of it is kept")
+    job = TrainButton("Grow and prune", work, choices, "stopped: nothing of it is kept")
     job.link.observe(lambda change: draw([], NO_SYNAPSES), "state")  # when a menu is used
     draw([], NO_SYNAPSES)
     return job

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from pydantic import BeforeValidator, Field
 
 from cplab.base.errors import CplabError
-from cplab.results.experiments import Stop, experiment
+from cplab.results.declare import Stop, experiment
 from cplab.specs import Number, Seed, mix_seeds, refuse_bool
 
 SHAPES = ((16, 784), (10, 16))  # of both layers: units above and below
@@ -113,7 +113,9 @@ def draw_changes(
     """Draw all changes of a search, which do not depend on what it learns: how many synapses each
     layer gains (+) or loses (−) at each step, (steps, layers).
 
-    Arguments: lowest, the density at which it may end; all others as in `search`.
+    Arguments:
+        gamma, n, start, rounding, output, seed: as in `search`.
+        lowest: the density at which it may end.
 
     >>> draw_changes(n=60, gamma=2)[0] > 0
     array([ True])
@@ -145,7 +147,9 @@ def possible_changes(
     or gains more than are dead. They end at the first step from `steps` on at which the density is
     not above `lowest`.
 
-    Arguments: counts, synapses alive at first, by layer; places, for synapses, by layer.
+    Arguments:
+        counts: synapses alive at first, by layer.
+        places: for synapses, by layer.
 
     >>> possible_changes(np.array([[3], [-9], [1]]), [5], [7], steps=2, lowest=0.5).tolist()
     [[2], [-7]]
@@ -167,7 +171,11 @@ def check_search(
     dataset: str, gamma: float, n: int, start: float, mixed: float, **_: object
 ) -> None:
     """Check that arguments of `search` fit together: it never has more synapses than there are, and
-    has images to mix with. Raises: CplabError."""
+    has images to mix with.
+
+    Raises:
+        CplabError.
+    """
     if mixed and dataset not in ("mnist", "fashion_mnist"):
         raise CplabError(f"mixed images are not allowed with {dataset}: take mnist")
     peak = start + gamma * n / 4  # percent
@@ -181,8 +189,9 @@ def check_search(
 def draw_newborn(start: float, layers: int, random: np.random.Generator) -> Architecture:
     """Draw the architecture with which a search begins.
 
-    Arguments: start, percent of the synapses that are alive; layers, how many have so few: the rest
-        is dense.
+    Arguments:
+        start: percent of the synapses that are alive.
+        layers: how many have so few: the rest is dense.
     """
     born = dense()
     for layer, count in enumerate(born_synapses(start, layers)):
@@ -217,7 +226,7 @@ def search(
     *,
     device: str = "auto",
     stop: Stop = None,
-    report: Callable[[dict], object] = lambda row: None,
+    tell: Callable[[dict], object] = lambda row: None,
 ) -> dict:
     """Search for architectures (the thesis's algorithm 1): grow or drop synapses by a biased coin,
     then take a step.
@@ -243,11 +252,16 @@ def search(
         mixed: this fraction of the other of mnist and fashion_mnist is added to the images.
         keep: densities, fractions, at which the architecture is kept on the way down.
         seed: decides architecture, initial weights and batches.
-        report: called about 100 times with a row: step of steps, density (fraction), test accuracy
+        tell: called about 100 times with a row: step of steps, density (fraction), test accuracy
             (0 to 1), counts (synapses by layer) and pixels (synapses on each, 28 × 28).
-    Returns: along the curve steps, accuracy, density and counts; architectures by density as
-        f"{density:g}", each with step, accuracy, counts and alive, its packed bits. Raises:
-        Cancelled once `stop` is set; Diverged.
+
+    Returns:
+        along the curve steps, accuracy, density and counts; architectures by density as
+        f"{density:g}", each with step, accuracy, counts and alive, its packed bits.
+
+    Raises:
+        Cancelled: once `stop` is set.
+        Diverged.
 
     >>> values = search.compute("practice", n=20, gamma=5, keep=(0.1,))
     >>> values["architectures"]["0.1"]["counts"][0] <= 0.1 * 784 * 16
@@ -273,7 +287,7 @@ def search(
     counts = [int(layer.sum()) for layer in born]  # synapses alive, by layer
     size = sum(layer.size for layer in born[:layers])
     density = sum(counts[:layers]) / size
-    interval = math.ceil(len(changes) / 100)  # steps between two reports
+    interval = math.ceil(len(changes) / 100)  # steps between two rows that are told
     curve: list[dict] = []
     kept: dict[str, dict] = {}  # architectures, by density
     for i, (change, index) in enumerate(zip(changes.tolist(), batches, strict=False), start=1):
@@ -294,6 +308,6 @@ def search(
         if due:
             curve.append({"steps": i, "density": density, **row})
             pixels = alive[0].sum(0).reshape(28, 28)
-            report(curve[-1] | {"step": i, "steps": len(changes), "pixels": pixels})
+            tell(curve[-1] | {"step": i, "steps": len(changes), "pixels": pixels})
     images = nets.flat_images(dataset)["train"]
     return {**by_column(curve), "architectures": kept, "copy": images.copy}

@@ -20,7 +20,7 @@ from cplab.labs.lab05_growth import (
     unpack_architecture,
 )
 from cplab.results import sweep
-from cplab.results.experiments import Stop, experiment
+from cplab.results.declare import Stop, experiment
 from cplab.specs import mix_seeds
 from cplab.specs.experiments import Experiment
 
@@ -77,7 +77,11 @@ def make_control(
 
 def left_by_search(search: Experiment, density: float, device: str) -> Architecture:
     """The architecture that a search left at a density, one of its `keep`; the search is computed
-    if it has no result. Raises: what `sweep` raises."""
+    if it has no result.
+
+    Raises:
+        what `sweep` raises.
+    """
     [searched] = sweep([search], progress=False, device=device)
     return unpack_architecture(searched.values["architectures"][f"{density:g}"]["alive"])
 
@@ -86,7 +90,11 @@ SEARCH = search.spec()
 
 
 def check_kept(kind: str, density: float, search: Experiment, **_: object) -> None:
-    """Check that a search keeps its architecture at a density. Raises: CplabError."""
+    """Check that a search keeps its architecture at a density.
+
+    Raises:
+        CplabError.
+    """
     keep = search.arguments.get("keep")
     if kind == "dense" or keep is None or density in keep:
         return
@@ -119,7 +127,9 @@ def retrain(
         density: the fraction of synapses alive, one of the search's `keep`.
         search: where the architecture is from; its seed decides weights, batches and draws.
         dataset: what it is trained on; the search's if not given.
-    Returns: accuracy, the final one on test images; steps and curve; counts, synapses by layer.
+
+    Returns:
+        accuracy, the final one on test images; steps and curve; counts, synapses by layer.
 
     >>> retrain.spec("random", 0.05, search.spec(seed=3)).seed
     3

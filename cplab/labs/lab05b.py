@@ -8,6 +8,7 @@ from matplotlib.image import BboxImage
 from matplotlib.transforms import BboxTransformTo
 
 from cplab import show
+from cplab.base import palette
 from cplab.estimates import Estimate
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -58,7 +59,10 @@ def kernel_rows(values: dict) -> dict[int | str, int]:
 
 
 def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
-    """Kernels that the first and the second layer keep when `kernels` are left. Raises: Missing.
+    """Kernels that the first and the second layer keep when `kernels` are left.
+
+    Raises:
+        Missing.
 
     >>> sum(kernel_split(prune_kernels.spec(), 25))
     25
@@ -81,7 +85,10 @@ def in_first(pruning: Experiment, kernels: int) -> float:
 
 def splits_from(size: str, kernels: int, origin: str, seed: int) -> list[tuple[int, int]]:
     """The splits of `kernels` over two layers that come from an origin, see `accuracy_of_split`.
-    Raises: Missing."""
+
+    Raises:
+        Missing.
+    """
     large = PLANS[size].kernels
     if origin == "ratio":
         first = max(1, round(kernels * large[0] / sum(large)))
@@ -98,9 +105,16 @@ def accuracy_of_split(
     """Accuracy, in percent, of a split of `kernels`, trained from new weights on all images or on
     the first `labelled` ones, of one seed.
 
-    Arguments: origin, the material on which pruning found the split; or random, the mean of three
-        random splits (thesis, figure 11); or ratio, the split in the large network's own.
-    Raises: Missing.
+    Arguments:
+        size: of the large network.
+        kernels: how many the split has.
+        origin: the material on which pruning found the split; or random, the mean of three random
+            splits (thesis, figure 11); or ratio, the split in the large network's own.
+        seed: the seed.
+        labelled: how many images are trained on, by default all.
+
+    Raises:
+        Missing.
     """
     percentages = []
     for first, second in splits_from(size, kernels, origin, seed):
@@ -206,5 +220,5 @@ def first_picture() -> Figure:
     for picture, name in zip(pictures_drawn, told, strict=True):
         place = BboxTransformTo(picture.bbox)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        fig.text(0.5, 0.06, name, transform=place, ha="center", color="#333333", bbox=box)
+        fig.text(0.5, 0.06, name, transform=place, ha="center", color=palette.INK, bbox=box)
     return fig

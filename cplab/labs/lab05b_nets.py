@@ -19,8 +19,11 @@ def kernel_net(
     then three dense layers; ReLU after all but the last. The thesis gives neither padding nor the
     stride of its pools: as in AlexNet, the convolutions keep the size and the pools halve it.
 
-    Arguments: kernels of the convolutions; units of the hidden dense layers; channels and pixels a
-        side of the images.
+    Arguments:
+        kernels: of the convolutions.
+        units: of the hidden dense layers.
+        channels: of the images.
+        pixels: a side of the images.
 
     >>> kernel_net((4, 8), (16, 8), pixels=8)(torch.zeros(2, 3, 8, 8)).shape
     torch.Size([2, 10])
@@ -62,7 +65,8 @@ def kernels_to_keep(
     """Choose the kernels to keep when `count` of both layers together are removed. These are the
     ones of smallest norm, or random ones if `random` is given. Each layer keeps at least one.
 
-    Returns: the sorted indices of the first layer's, and of the second layer's.
+    Returns:
+        the sorted indices of the first layer's, and of the second layer's.
 
     >>> first, second = kernels_to_keep(kernel_net((4, 8), (16, 8), pixels=8), 5)
     >>> len(first) + len(second)

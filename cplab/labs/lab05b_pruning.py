@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from cplab.base.errors import CplabError
-from cplab.results.experiments import experiment
+from cplab.results.declare import experiment
 from cplab.runs import DeficitName, Epochs, ProfileName
 from cplab.specs import Count, Number, Seed, mix_seeds
 from cplab.specs.profiles import PROFILES
@@ -157,7 +157,8 @@ def random_split(total: int, seed: int, large: tuple[int, int]) -> tuple[int, in
         seed: decides the split.
         large: the kernels of the larger network's convolutions.
 
-    Returns: the kernels of the first and of the second convolution.
+    Returns:
+        the kernels of the first and of the second convolution.
 
     >>> sum(random_split(12, 0, (4, 10)))
     12
@@ -183,8 +184,9 @@ Density = Annotated[Number, Field(gt=0, le=1)]
 def check_pruning(metric: str, density: float, profile: str, **_: object) -> None:
     """Check that arguments of `prune_weights` fit together.
 
-    Raises: CplabError if not, and for a profile that trains several seeds as one network, of which
-        none can be pruned alone.
+    Raises:
+        CplabError: if not, and for a profile that trains several seeds as one network, of which
+            none can be pruned alone.
     """
     if metric == "none" and density != 1:
         metrics = ", ".join(METRICS[1:])

@@ -71,7 +71,9 @@ def parameters(run: Run) -> int | None:
 def by_end(run: Run, ends: Sequence[int]) -> Figure:
     """Draw final accuracy by the length of a deficit, and, in grey, that of equal training.
 
-    Arguments: run, with the deficit; ends, its lengths.
+    Arguments:
+        run: with the deficit.
+        ends: its lengths.
     """
     deprived = {}
     clear = {}

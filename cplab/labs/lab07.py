@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from cplab import estimates, show
+from cplab.base import palette
 from cplab.deficits import VIEWS
 from cplab.estimates import Estimate
 from cplab.labs import lab07_measurements as lab07_measurements
@@ -50,7 +51,11 @@ STATES = {
 
 def neuron_shares(run: Run, epochs: int | None = None) -> np.ndarray:
     """The right eye's share of each neuron of the first layer that has both eyes, (neurons,), 0 to
-    1, after so many epochs, by default all. Raises: Missing."""
+    1, after so many epochs, by default all.
+
+    Raises:
+        Missing.
+    """
     shares = result(run, "eye_shares").measured["eye_shares"]  # by epoch, counted from 0
     if epochs is None:
         epochs = run.epochs
@@ -88,7 +93,9 @@ def dominance(run: Run, epochs: int | None = None) -> np.ndarray:
 def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
     """Test accuracy in percent, in the end, of one eye with the other covered, or of both.
 
-    Arguments: eye, left, right or both; reading, one of READINGS (see the measurement each_eye).
+    Arguments:
+        eye: left, right or both.
+        reading: one of READINGS (see the measurement each_eye).
 
     >>> run = Run(model="eyes")
     >>> acuity(run, "both").mean > acuity(run, "left", "closed").mean
@@ -193,8 +200,8 @@ def histogram(runs: Mapping[str, Run], epochs: int | None = None) -> list[Figure
         if width < 180:
             mean = mean.replace(" ±", "\n±")
         fig.ax.set_xlabel(f"left … right\n{mean}")
-        left_colour = np.array(to_rgb("#0072B2"))
-        right_colour = np.array(to_rgb("#D55E00"))
+        left_colour = np.array(to_rgb(palette.BLUE))
+        right_colour = np.array(to_rgb(palette.VERMILION))
         for part, bar in zip(np.linspace(0, 1, SEVENTHS), fig.ax.patches, strict=False):
             bar.set_color((1 - part) * left_colour + part * right_colour)
         drawn.append(fig)
@@ -264,8 +271,9 @@ def history(run: Run) -> str:
 def clinic(run: Run) -> list[str | list[Figure]]:
     """Describe a run as a clinician would, for `lab.slide`.
 
-    Returns: a sentence; and figures of whose the neurons are, of the right eye's share by epoch,
-        and of each eye's accuracy, beside its twin's.
+    Returns:
+        a sentence; and figures of whose the neurons are, of the right eye's share by epoch, and of
+        each eye's accuracy, beside its twin's.
     """
     deprived = "left" if run.deficit.endswith(":left") else "right"
     change = estimates.compare(-acuity_loss(run, deprived), "its twin's")

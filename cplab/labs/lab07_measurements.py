@@ -23,7 +23,8 @@ def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
     neither eye drives the neuron. Batch norm of the stems has the statistics of these images: an
     eye that was closed is measured as if it had opened and adapted.
 
-    Returns: a list by neuron.
+    Returns:
+        a list by neuron.
     """
     x = images.normal(images.test_x)
     eyes = with_two_eyes(net.train())
@@ -47,10 +48,11 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
     A network that has always had two eyes has not learned what to do when one is closed. So the
     open eye is tested in three ways.
 
-    Returns: both, a number, and lists [left alone, right alone]: closed, while the other eye sees
-        grey; mean_map, with the mean over images in place of the other eye's maps; adapted, while
-        it sees grey, with batch norm of the shared layers on the statistics of 1,000 of these
-        images at a time, as for somebody who has got used to a covered eye.
+    Returns:
+        both, a number, and lists [left alone, right alone]: closed, while the other eye sees grey;
+        mean_map, with the mean over images in place of the other eye's maps; adapted, while it sees
+        grey, with batch norm of the shared layers on the statistics of 1,000 of these images at a
+        time, as for somebody who has got used to a covered eye.
     """
     x = images.normal(images.test_x)
     y = images.test_y

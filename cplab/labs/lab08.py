@@ -19,6 +19,7 @@ import numpy as np
 from scipy.integrate import quad, solve_ivp
 
 from cplab import show
+from cplab.base import palette
 from cplab.base.errors import CplabError, number, one_of, whole
 from cplab.lab.questions.questions import Shown, slide
 from cplab.output.styles import CUES
@@ -64,7 +65,7 @@ COVARIANCES = {  # by what the eyes see
 
 @dataclass(frozen=True)
 class Rearing:
-    """The rearing of two eyes, of which b is deprived. All times are in half-learning times (see
+    """The rearing of two eyes; b is the deprived one. All times are in half-learning times (see
     `half_time`, of a mode of strength 1).
 
     >>> Rearing(depth=3, onset=1, length=2).phases
@@ -181,7 +182,8 @@ def rear(rearing: Rearing) -> list[Course]:
 def kept(**fields: Any) -> float:
     """What eye b keeps: its share of the first mode in the end, in percent.
 
-    Arguments: the fields of a `Rearing`.
+    Arguments:
+        fields: of a `Rearing`.
 
     >>> [round(kept(depth=depth), 1) for depth in (1, 2, 3, 4)]
     [35.8, 2.9, 1.3, 1.1]
@@ -210,7 +212,8 @@ def by_depth(name: str, values: Sequence[float]) -> dict[str, tuple[Sequence[flo
 def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
     """Draw eye b's share in the end against a time, a line for each group of `by_depth`.
 
-    Arguments: x, the label of the time.
+    Arguments:
+        x: the label of the time.
     """
     look: dict[str, Any] = {"y_range": (0, 55), "height": 330, "source": COMPUTED}
     return show.curves(groups, x, SHARE, **look | size)
@@ -220,7 +223,9 @@ def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
 def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
     """Draw how both eyes learn the four MODES at once, and the share of eye b in the end.
 
-    Arguments: rearing, of these modes; trained, courses of gradient descent, drawn as circles.
+    Arguments:
+        rearing: of these modes.
+        trained: courses of gradient descent, drawn as circles.
     """
     courses = rear(rearing)
     missed = np.array(MODES) - [course.b[-1] for course in courses]
@@ -231,9 +236,9 @@ def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
     open_eye, deprived_eye, bars = fig.subplots(1, 3)
     end = rearing.onset + rearing.length
     if "both" in rearing.kind:
-        open_eye.axvspan(rearing.onset, end, color="#999999", alpha=0.2)
-    open_eye.axvspan(end, end + rearing.patch, color="#D55E00", alpha=0.2)
-    deprived_eye.axvspan(rearing.onset, end, color="#999999", alpha=0.2)
+        open_eye.axvspan(rearing.onset, end, color=palette.GREY, alpha=0.2)
+    open_eye.axvspan(end, end + rearing.patch, color=palette.VERMILION, alpha=0.2)
+    deprived_eye.axvspan(rearing.onset, end, color=palette.GREY, alpha=0.2)
     for mode, course, hue in zip(MODES, courses, HUES, strict=True):
         open_eye.plot(course.t, course.a / mode, color=hue)
         deprived_eye.plot(course.t, course.b / mode, color=hue)
@@ -250,7 +255,7 @@ def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
     room = 20  # to the right of a full bar, for its number
     bars.set(xlabel="what eye b has in the end, %", xlim=(0, 100 + room))
     bars.set_xticks([0, 25, 50, 75, 100])
-    bars.axvline(50, linestyle=":", color="#767676")
+    bars.axvline(50, linestyle=":", color=palette.GREY)
     bars.invert_yaxis()
     return fig
 
@@ -258,7 +263,9 @@ def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
 def move(name: str, values: Sequence[Any], **fields: Any) -> Shown:
     """Show the figure of `draw_rearing` for each value of a field of a `Rearing`, under a slider.
 
-    Arguments: name, of the field that is moved; fields, the others.
+    Arguments:
+        name: of the field that is moved.
+        fields: the others.
 
     >>> move("depth", (1, 2), kind="noise")
     depth 1, 2

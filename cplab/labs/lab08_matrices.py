@@ -111,10 +111,12 @@ def descend(
         seeds: each with modes, weights and images of its own.
         rate: the learning rate; phases are filled by whole steps of about this length.
 
-    Returns: the course of each mode, of one seed after another. Random weights may point against a
-        mode, whose strengths are then below 0.
+    Returns:
+        the course of each mode, of one seed after another. Random weights may point against a mode,
+        whose strengths are then below 0.
 
-    Raises: CplabError for other weights, and if the rate is too high.
+    Raises:
+        CplabError: for other weights, and if the rate is too high.
 
     >>> from cplab.labs.lab08 import rear
     >>> rearing = Rearing(depth=2, length=1)
@@ -317,8 +319,9 @@ def complete(
         seeds: each with a matrix and initial layers of its own.
         size: the number of rows and columns.
 
-    Returns: the root mean square error on the entries that were never observed, divided by their
-        root mean square, (seeds,).
+    Returns:
+        the root mean square error on the entries that were never observed, divided by their root
+        mean square, (seeds,).
 
     >>> errors = complete(2, "few", onset=200, seeds=(0, 1), recovery=500, size=12)
     >>> errors.shape

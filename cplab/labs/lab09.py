@@ -90,7 +90,9 @@ def what_is_left(untreated: Estimate, treated: Estimate) -> str | None:
     """How much of a harm a treatment leaves, in words; None if there are too few seeds, or if the
     interval of the remaining harm spans two answers.
 
-    Arguments: untreated, treated, the harm without the treatment and with it.
+    Arguments:
+        untreated: the harm without the treatment.
+        treated: the harm with it.
 
     >>> what_is_left(harm(Run("noise", length=16)), harm(Run("blur", length=16)))
     'a part of it'

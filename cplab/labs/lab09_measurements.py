@@ -1,4 +1,4 @@
-"""What lab 09 measures: signs of how well a network can still learn, and accuracy on mosaics."""
+"""What lab 09 measures: signs of how well a network can still learn."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from typing import TYPE_CHECKING
 
 from cplab.base.late import F, Tensor, nn, torch
 from cplab.measure import measurement
-from cplab.measure.builtin import count_correct, measure_weight_norms, weighted_layers
+from cplab.measure.builtin import measure_weight_norms, weighted_layers
 
 if TYPE_CHECKING:
     from cplab.pictures.data import Images
-
-SIDES = (2, 3, 4, 6)  # sides of the squares of a mosaic, pixels
 
 
 @measurement(label="gauges of plasticity", images=512)
 def measure_gauges(net: nn.Module, images: Images) -> dict:
     """Signs of how well a network can still learn, on clear training images.
 
-    Returns: layers and norms, as measure_weight_norms; gradient, the norm of the loss's gradient,
-        and loss, both averaged over batches, with their statistics in batch norm; dead, the
-        fraction of units of each ReLU that are never above 0; rank, the effective rank of the last
-        layer's input, averaged over positions (Roy & Vetterli 2007).
+    Returns:
+        layers and norms, as measure_weight_norms; gradient, the norm of the loss's gradient, and
+        loss, both averaged over batches, with their statistics in batch norm; dead, the fraction of
+        units of each ReLU that are never above 0; rank, the effective rank of the last layer's
+        input, averaged over positions (Roy & Vetterli 2007).
     """
     x = images.normal(images.train_x)
     last = weighted_layers(net)[-1]
@@ -49,7 +48,8 @@ def activations_of(net: nn.Module, x: Tensor, last: nn.Module) -> dict[nn.Module
         x: normalised images (N, C, H, W).
         last: its last layer.
 
-    Returns: by layer, the output of each ReLU, and the last layer's input, (N, units, positions).
+    Returns:
+        by layer, the output of each ReLU, and the last layer's input, (N, units, positions).
     """
     activations: dict[nn.Module, Tensor] = {}
 
@@ -95,32 +95,3 @@ def effective_rank(features: Tensor) -> float:
     fractions = values / values.sum().clamp_min(1e-30)
     entropy = torch.special.entr(fractions).sum()  # entr(p) is −p log p
     return entropy.exp().item()
-
-
-@measurement(label="accuracy on mosaics", when="end", images=None, copied=False)
-def measure_mosaics(net: nn.Module, images: Images) -> dict:
-    """The accuracy on test images: clear, and as mosaics by the side of the squares."""
-    from cplab.deficits import mosaic
-
-    clear = images.normal_test
-    y = images.test_y
-    accuracies = {"clear": fraction_correct(net, clear, y)}
-    for side in SIDES:
-        squares, _ = mosaic(clear, y, side)
-        accuracies[str(side)] = fraction_correct(net, squares, y)
-    return accuracies
-
-
-def fraction_correct(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    """The fraction of images that a network classifies correctly.
-
-    Arguments:
-        net: the network.
-        x: normalised images (N, C, H, W).
-        y: labels (N,).
-    """
-    correct = 0
-    with torch.no_grad():
-        for part, labels in zip(x.split(2000), y.split(2000), strict=True):
-            correct += count_correct(net(part), labels)
-    return correct / len(y)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cplab.base.errors import CplabError, Failed
 from cplab.base.late import F, nn, torch
-from cplab.results.experiments import Stop, experiment
+from cplab.results.declare import Stop, experiment
 from cplab.runs import DeficitName, Epochs, ProfileName, Run
 from cplab.specs import Count, Seed
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def check_length(length: int, **_: object) -> None:
-    """Check that there is a deficit. Raises: CplabError."""
+    """Check that there is a deficit.
+
+    Raises:
+        CplabError.
+    """
     if not length:
         raise CplabError("length 0 is not allowed: without a deficit there is one run")
 
@@ -43,8 +47,11 @@ def linear_path(
     straight line between theirs, with batch norm's statistics measured anew on clear training
     images (Frankle et al. 2020, 'Linear Mode Connectivity and the Lottery Ticket Hypothesis').
 
-    Arguments: points, the number of networks from end to end.
-    Returns: loss, on test images (nats), and accuracy (0 to 1) at each point, from the run with a
+    Arguments:
+        points: the number of networks from end to end.
+
+    Returns:
+        loss, on test images (nats), and accuracy (0 to 1) at each point, from the run with a
         deficit to its equal training.
 
     >>> len(linear_path.compute(length=1, profile="ci", points=3)["loss"])

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 FACTORED = 50  # images from which the Kronecker factors are computed
 CURVED = 200  # images from which the Hessian is computed
+MOSAIC_SIDES = (2, 3, 4, 6)  # of the squares of a mosaic, pixels
 
 
 @measurement(label="Fisher trace")
 def measure_trace(net: nn.Module, images: Images) -> dict:
     """The exact Fisher trace.
 
-    Returns: trace, a list by layer; log_det, log |F / DAMPING + I|, which is 0 for a network
-        without information.
+    Returns:
+        trace, a list by layer; log_det, log |F / DAMPING + I|, which is 0 for a network without
+        information.
     """
     from cplab.measure.fisher import DAMPING, counted_layers, log_determinant, trace
 
@@ -46,7 +48,8 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
     """The squared Jacobian of the logits, E ‖∂ logits / ∂ weights‖²: like the trace, but whatever
     the certainty of the softmax.
 
-    Returns: layers, their names; jacobian, a list by layer.
+    Returns:
+        layers, their names; jacobian, a list by layer.
     """
     from cplab.measure.fisher import jacobian
 
@@ -58,8 +61,9 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
 def measure_ending(net: nn.Module, images: Images) -> dict:
     """The information in the weights after training, by the noise that they can bear.
 
-    Returns: layers, their names; information and information_error, lists by layer; filters, of a
-        first convolution, (out, in, H, W); sharpness, if Lanczos' method converges.
+    Returns:
+        layers, their names; information and information_error, lists by layer; filters, of a first
+        convolution, (out, in, H, W); sharpness, if Lanczos' method converges.
     """
     from cplab.measure.fisher import information, sharpness
 
@@ -92,7 +96,8 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
     """The Frobenius norms of layers' weights. Under batch norm, a layer's part of the trace and of
     the squared Jacobian falls with norm² while the outputs stay the same.
 
-    Returns: layers, their names; norms, a list by layer.
+    Returns:
+        layers, their names; norms, a list by layer.
     """
     norms = {}
     for name, layer in net.named_modules():
@@ -106,9 +111,10 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
 def measure_blurred(net: nn.Module, images: Images) -> dict:
     """The accuracy on clear and on blurred test images.
 
-    Returns: clear and blurred, with the network as it is; adapted, on blurred images with batch
-        norm on the statistics of 1,000 of them at a time: what is lost then is not due to their
-        means and spreads.
+    Returns:
+        clear and blurred, with the network as it is; adapted, on blurred images with batch norm on
+        the statistics of 1,000 of them at a time: what is lost then is not due to their means and
+        spreads.
     """
     from cplab.deficits import blur
 
@@ -123,6 +129,35 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
             for name, logits in outputs.items():
                 correct[name] += count_correct(logits, labels)
     return {name: count / len(y) for name, count in correct.items()}
+
+
+@measurement(label="accuracy on mosaics", when="end", images=None, copied=False)
+def measure_mosaics(net: nn.Module, images: Images) -> dict:
+    """The accuracy on test images: clear, and as mosaics by the side of the squares."""
+    from cplab.deficits import mosaic
+
+    clear = images.normal_test
+    y = images.test_y
+    accuracies = {"clear": fraction_correct(net, clear, y)}
+    for side in MOSAIC_SIDES:
+        squares, _ = mosaic(clear, y, side)
+        accuracies[str(side)] = fraction_correct(net, squares, y)
+    return accuracies
+
+
+def fraction_correct(net: nn.Module, x: Tensor, y: Tensor) -> float:
+    """The fraction of images that a network classifies correctly.
+
+    Arguments:
+        net: the network.
+        x: normalised images (N, C, H, W).
+        y: labels (N,).
+    """
+    correct = 0
+    with torch.no_grad():
+        for part, labels in zip(x.split(2000), y.split(2000), strict=True):
+            correct += count_correct(net(part), labels)
+    return correct / len(y)
 
 
 @measurement(label="own training images right", images=None, copied=False)

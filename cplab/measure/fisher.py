@@ -82,7 +82,8 @@ def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """The terms of `trace` for single weights: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², which is the
     curvature of the loss along a weight.
 
-    Returns: for each layer, by name, a tensor of the shape of its weight.
+    Returns:
+        for each layer, by name, a tensor of the shape of its weight.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -159,7 +160,8 @@ def information(
         draws: how many of w there are.
         batch: the number of images of x for each draw.
 
-    Returns: the trace of E F(w), with standard errors over draws, and the variance of each weight's
+    Returns:
+        the trace of E F(w), with standard errors over draws, and the variance of each weight's
         noise, by layer.
 
     >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
@@ -244,7 +246,8 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
         x: normalised images (N, C, H, W).
         y: labels (N,).
 
-    Raises: CplabError if the method does not converge.
+    Raises:
+        CplabError: if the method does not converge.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -301,9 +304,12 @@ def every_label(p: Tensor, rows: slice | None = None) -> Tensor:
     """The vectors s to send back for a sum over all labels: √p_y (e_y − p), so that the sum of s sᵀ
     is diag(p) − p pᵀ.
 
-    Arguments: p, probabilities (n, C); rows, of the images, which do not matter here.
+    Arguments:
+        p: probabilities (n, C).
+        rows: of the images, which do not matter here.
 
-    Returns: (C, n, C).
+    Returns:
+        (C, n, C).
     """
     labels = torch.eye(p.shape[1]).to(p)
     vectors = p.sqrt()[:, :, None] * (labels - p[:, None])  # (n, label, C)
@@ -394,8 +400,9 @@ def eigenvalues(products: Tensor) -> Tensor:
 def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Layer]:
     """The convolutions and linear layers of a network, by name.
 
-    Raises: CplabError for images or layers that are not allowed: gradients must follow from the
-        inputs and outputs of a single layer.
+    Raises:
+        CplabError: for images or layers that are not allowed: gradients must follow from the inputs
+            and outputs of a single layer.
     """
     if not x.is_floating_point():
         raise CplabError(f"images of type {x.dtype}: normalise them first")
@@ -424,7 +431,9 @@ def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Layer]:
 def logits_of(net: nn.Module, x: Tensor) -> Tensor:
     """The logits (N, C) of images x, (N, ...).
 
-    Raises: CplabError for other shapes; Diverged if logits are not finite.
+    Raises:
+        CplabError: for other shapes.
+        Diverged: if logits are not finite.
     """
     with explain("the network"):
         logits = net(x)
@@ -441,8 +450,10 @@ def output_gradients(
 ) -> list[tuple[Tensor, ...]]:
     """The gradients at layers' outputs, for each layer one of each vector, or None.
 
-    Arguments: logits, (n, C); vectors to send back, (k, n, C); zeros, which were added to the
-        outputs, one for each layer.
+    Arguments:
+        logits: (n, C).
+        vectors: to send back, (k, n, C).
+        zeros: which were added to the outputs, one for each layer.
     """
     by_vector = []  # for each vector, a gradient of each layer
     for vector in vectors:
@@ -525,7 +536,8 @@ def record_call(
 ) -> Tensor:
     """Record a layer's call: a hook for torch, with the first two arguments bound.
 
-    Returns: the layer's output plus zeros.
+    Returns:
+        the layer's output plus zeros.
     """
     if name in calls:
         raise CplabError(f"layer {name!r} is used 2 times: only once is allowed")
@@ -571,7 +583,8 @@ def patches(layer: Layer, inputs: Tensor) -> Tensor:
 def join_gradients(layer: Layer, gradients: Sequence[Tensor]) -> Tensor:
     """Join the gradients at a layer's output, one for each of k vectors that were sent back.
 
-    Returns: (n, groups, k · out, positions).
+    Returns:
+        (n, groups, k · out, positions).
     """
     if isinstance(layer, nn.Linear):
         return torch.cat([positions_last(gradient) for gradient in gradients], 2)

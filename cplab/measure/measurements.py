@@ -74,9 +74,12 @@ class Measurement(Registered):
             most: a further limit to the number of images.
             birth: makes the network as it was at birth, for a measurement that compares with it.
 
-        Returns: plain data.
+        Returns:
+            plain data.
 
-        Raises: Diverged for numbers that are not finite; CplabError for other failures.
+        Raises:
+            Diverged: for numbers that are not finite.
+            CplabError: for other failures.
         """
         from cplab.base.devices import explain_failures
         from cplab.base.seeding import seeded
@@ -126,10 +129,12 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
 def parse_measures(measure: Measure | None) -> Measures:
     """Read what to measure and when.
 
-    Arguments: measure, a name of MEASUREMENTS, a student's own function, several of these, or a
-        dict from these to "every", "end", epochs from 0, or None for the usual time.
+    Arguments:
+        measure: a name of MEASUREMENTS, a student's own function, several of these, or a dict from
+            these to "every", "end", epochs from 0, or None for the usual time.
 
-    Raises: CplabError for an unknown measurement or time.
+    Raises:
+        CplabError: for an unknown measurement or time.
 
     >>> parse_measures(("trace", "ending"))
     {'trace': 'every', 'ending': 'end'}
@@ -149,7 +154,11 @@ def parse_measures(measure: Measure | None) -> Measures:
 
 
 def parse_when(when: str | Iterable[int]) -> When:
-    """Read when to measure: "every", "end" or epochs from 0. Raises: CplabError."""
+    """Read when to measure: "every", "end" or epochs from 0.
+
+    Raises:
+        CplabError.
+    """
     if isinstance(when, str) and when in ("every", "end"):
         return when
     epochs = as_list(when)
@@ -196,7 +205,9 @@ def measure_after(
         most: how many of the images are measured at most.
         birth: makes the network as it was at birth, which is `net` by default.
 
-    Raises: Diverged for numbers that are not finite; Failed for other failures.
+    Raises:
+        Diverged: for numbers that are not finite.
+        Failed: for other failures.
     """
     for name in names:
         try:
@@ -215,7 +226,8 @@ def measure_after(
 def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images) -> None:
     """Try a student's own measurements on a newborn network before it is trained.
 
-    Raises: CplabError for one that fails. This ends all trainings, since it would fail in each.
+    Raises:
+        CplabError: for one that fails. This ends all trainings, since it would fail in each.
     """
     for name in measures:
         if not MEASUREMENTS[name].own:

@@ -63,9 +63,11 @@ def deep(n: int) -> Callable:
     - [conv w·2^(i-1) - conv w·2^i s2] for i = 1 … n - conv w·2^n - conv1 w·2^n - conv1 10. The
     layers are those of allcnn. The average pooling at the end is not mentioned in the paper.
 
-    Arguments: n, how often the image is halved.
+    Arguments:
+        n: how often the image is halved.
 
-    Returns: a function for `model`.
+    Returns:
+        a function for `model`.
     """
 
     def build_deep(width: int, channels: int, size: int, classes: int) -> nn.Module:
@@ -92,9 +94,12 @@ def mlp(hidden: int, scale: float = 0.3) -> Callable:
     Initial weights have `scale` times the standard deviation of He et al. 2015, √(2 / inputs), and
     biases are 0. Networks that begin small learn features (Chizat, Oyallon & Bach 2019).
 
-    Arguments: hidden, the number of these layers; scale, one of HE.
+    Arguments:
+        hidden: the number of these layers.
+        scale: one of HE.
 
-    Returns: a function for `model`.
+    Returns:
+        a function for `model`.
     """
 
     def build_mlp(width: int, channels: int, size: int, classes: int) -> nn.Module:

@@ -220,7 +220,8 @@ def rescale_layers(net: nn.Module, norms: list[torch.Tensor]) -> list[torch.Tens
         net: the network, which is changed.
         norms: a scalar for each of its `normalised_layers`.
 
-    Returns: the factors by which the weights were multiplied, a scalar for each.
+    Returns:
+        the factors by which the weights were multiplied, a scalar for each.
     """
     factors = []
     for (layer, batch_norm), norm in zip(normalised_layers(net), norms, strict=True):

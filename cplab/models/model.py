@@ -20,7 +20,7 @@ from cplab.specs.profiles import Profile, ProfileName
 
 # A model's name, such as allcnn, allcnn-96 or mine@1a2b3c4d-16: family, its digest, and width
 NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
-WIDEST = 20_000
+MOST_UNITS = 20_000
 
 
 @spec_class
@@ -32,7 +32,7 @@ class Model(Registered):
         "lr", "weight_decay", "fixed_lr", "profiles", "views", "apart",
     )  # fmt: skip
 
-    width: Annotated[int, Field(ge=1, le=WIDEST)] = 96  # units of the first layer in the paper
+    width: Annotated[int, Field(ge=1, le=MOST_UNITS)] = 96  # units of the first layer in the paper
     lr: NotNegative = 1  # a factor of the profile's rates that fall
     weight_decay: NotNegative = 1  # a factor of the profile's
     fixed_lr: NotNegative | None = None  # the rate that stays; the profile's if None
@@ -60,7 +60,11 @@ class Model(Registered):
 
 
 def check_logits(name: str, logits: object, images: int, classes: int) -> None:
-    """Check that what a network gives for so many images are logits. Raises: CplabError."""
+    """Check that what a network gives for so many images are logits.
+
+    Raises:
+        CplabError.
+    """
     shape = getattr(logits, "shape", None)
     if shape == (images, classes):
         return
@@ -99,23 +103,25 @@ def model(function: Callable | None = None, **options: Any) -> Any:
 def model_name(given: object, profile: Profile | None = None) -> str:
     """The spelling of a model's name in a `Run`, such as allcnn-96.
 
-    Arguments: given, its name with or without a width, or its function; profile, whose width is
-        added if there is none.
+    Arguments:
+        given: its name with or without a width, or its function.
+        profile: whose width is added if there is none.
 
     >>> from cplab.specs.profiles import PROFILES
     >>> model_name("allcnn", PROFILES["course"])
     'allcnn-16'
 
-    Raises: CplabError for an unknown model. A student's own that is not defined here is allowed if
-        it has a width, so that its results can be read.
+    Raises:
+        CplabError: for an unknown model. A student's own that is not defined here is allowed if it
+            has a width, so that its results can be read.
     """
     name = full_name(Model, given)
     family, digest, width = split_name(name)
     if digest and width and family not in MODELS:
         return f"{family}-{width}"
     family = full_name(Model, family)
-    if family not in MODELS or int(width or 1) > WIDEST:
-        widths = f"with a width to {WIDEST} or without, like allcnn-96"
+    if family not in MODELS or int(width or 1) > MOST_UNITS:
+        widths = f"with a width to {MOST_UNITS} or without, like allcnn-96"
         raise CplabError(
             f"unknown model {quote(name)}: choose one of {', '.join(MODELS)}, {widths}"
         )

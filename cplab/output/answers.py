@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pydantic import ConfigDict, TypeAdapter
 
 # The beginning of a line: as it is written, and as HTML and word processors change its quotes
-BEGIN = re.compile(r'\{\s*(?:["“”„]|&#?\w+;)cplab')
+LINE_BEGIN = re.compile(r'\{\s*(?:["“”„]|&#?\w+;)cplab')
 CURLY = re.compile("[“”„]")
 DECODER = json.JSONDecoder()
 EXACT = ConfigDict(extra="forbid")

@@ -10,11 +10,11 @@ from PIL import Image
 
 from cplab.base.errors import CplabError
 
-PICTURE = re.compile(  # its width on the page, if that is said, and its bytes
+IMAGE_TAG = re.compile(  # its width on the page, if that is said, and its bytes
     r'<img (?=[^>]*?width="(?P<width>\d+)")?[^>]*?src="data:image/\w+;base64,(?P<code>[^"]+)"'
 )
 FRAME = re.compile(r"<details open>.*?</details>", re.S)
-SCRIPT = re.compile(r"<script\b.*?</script>", re.S)  # which may name what it makes
+SCRIPT_TAG = re.compile(r"<script\b.*?</script>", re.S)  # which may name what it makes
 COLOURS = 32  # of the picture that stands in for HTML
 ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start"
 
@@ -22,11 +22,13 @@ ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start"
 def as_html(content: Any) -> str:
     """Write content as HTML that needs no scripts.
 
-    Arguments: content, a figure (or anything else that shows itself as HTML), a figure of
-        matplotlib, a table, HTML as a str, a number, or a list of these, which are one below the
-        other. The entries of a list in a list are side by side.
+    Arguments:
+        content: a figure (or anything else that shows itself as HTML), a figure of matplotlib, a
+            table, HTML as a str, a number, or a list of these, which are one below the other. The
+            entries of a list in a list are side by side.
 
-    Raises: CplabError for anything else.
+    Raises:
+        CplabError: for anything else.
 
     >>> as_html(["<p>two words</p>", 3])
     '<p>two words</p>\\n<p>3</p>'
@@ -80,11 +82,11 @@ def bundle(text: str, page: str) -> Bundle:
 def page_picture(page: str) -> bytes | None:
     """The pictures of a page, one below the other, as a PNG with one dot for each pixel of the
     page; only the open one of several frames. None if there are no pictures."""
-    page = SCRIPT.sub("", page)
+    page = SCRIPT_TAG.sub("", page)
     if opened := FRAME.search(page):
         page = opened[0]
     pictures = []
-    for match in PICTURE.finditer(page):
+    for match in IMAGE_TAG.finditer(page):
         with Image.open(io.BytesIO(base64.b64decode(match["code"]))) as stored:
             picture = stored.convert("RGBA")
         width = int(match["width"] or picture.width)

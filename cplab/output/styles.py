@@ -1,8 +1,8 @@
 """Styles: how things look in all figures.
 
-Each has a label, a colour (of Okabe and Ito's colour-blind-safe set, one of Tol's, and greys for
-controls), and cues besides colour: the dashes of a line and the marker of a point. The styles of
-deficits are in cplab.deficits. Nothing is drawn here.
+Each has a label, a colour of the palette (cplab.base.palette), and cues besides colour: the dashes
+of a line and the marker of a point. The styles of deficits are in cplab.deficits. Nothing is drawn
+here.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,6 +10,7 @@ from itertools import cycle
 from typing import NamedTuple
 
 from cplab import deficits
+from cplab.base import palette
 from cplab.base.errors import CplabError
 from cplab.runs import Run
 
@@ -23,22 +24,22 @@ class Style(NamedTuple):
     marker: str = "circle"
 
 
-EQUAL = Style("equal training", "#666666", "dashed", "square_x")
-TWIN = Style("twin", "#949494", "dotted", "diamond_cross")
-LIVE = Style("live", "#D55E00", "solid", "star")
+EQUAL = Style("equal training", palette.CLEAR, "dashed", "square_x")
+TWIN = Style("twin", palette.TWIN, "dotted", "diamond_cross")
+LIVE = Style("live", palette.LIVE, "solid", "star")
 
 DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
 # The dashes and the marker of each colour
 CUES = {
-    "#0072B2": ("solid", "circle"),
-    "#E69F00": ("dashed", "square"),
-    "#009E73": ("dotdash", "triangle"),
-    "#CC79A7": ("dotted", "diamond"),
-    "#7722DD": ("dashdot", "inverted_triangle"),
-    "#56B4E9": ("dashed", "hex"),
-    "#D55E00": ("solid", "star"),
-    "#885533": ("dotdash", "plus"),
-    "#777777": ("dotted", "x"),
+    palette.BLUE: ("solid", "circle"),
+    palette.ORANGE: ("dashed", "square"),
+    palette.GREEN: ("dotdash", "triangle"),
+    palette.PINK: ("dotted", "diamond"),
+    palette.INDIGO: ("dashdot", "inverted_triangle"),
+    palette.SKY: ("dashed", "hex"),
+    palette.VERMILION: ("solid", "star"),
+    palette.BROWN: ("dotdash", "plus"),
+    palette.GREY: ("dotted", "x"),
 }
 # Labels of quantities that are drawn by epoch
 QUANTITIES = {
@@ -64,14 +65,14 @@ LOOKS = {
     EQUAL.label: EQUAL,
     TWIN.label: TWIN,
     LIVE.label: LIVE,
-    "biological": cued("grown and pruned", "#009E73"),
-    "random": cued("random", "#777777"),
-    "inked": cued("inked pixels", "#56B4E9"),
-    "per_pixel": cued("same number on each pixel", "#0072B2"),
-    "degrees": cued("same degrees", "#7722DD"),
-    "dense": cued("dense", "#885533"),
-    "images": cued("images", "#009E73"),
-    "random_labels": cued("random labels", "#E69F00"),
+    "biological": cued("grown and pruned", palette.GREEN),
+    "random": cued("random", palette.GREY),
+    "inked": cued("inked pixels", palette.SKY),
+    "per_pixel": cued("same number on each pixel", palette.BLUE),
+    "degrees": cued("same degrees", palette.INDIGO),
+    "dense": cued("dense", palette.BROWN),
+    "images": cued("images", palette.GREEN),
+    "random_labels": cued("random labels", palette.ORANGE),
 }
 
 
@@ -154,7 +155,7 @@ def ink(colour: str) -> str:
     green = linear_light(colour[3:5])
     blue = linear_light(colour[5:7])
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # WCAG's relative luminance
-    return "#000000" if luminance > 0.18 else "#FFFFFF"
+    return palette.BLACK if luminance > 0.18 else palette.WHITE
 
 
 def linear_light(channel: str) -> float:

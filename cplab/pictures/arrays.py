@@ -42,7 +42,8 @@ def copy_name(dataset: str, train_x: np.ndarray) -> str:
 def check_arrays(arrays: Arrays, source: object, remedy: str) -> None:
     """Check that arrays are training and test images of one shape, with their labels.
 
-    Raises: CplabError, which names the source and ends with the remedy.
+    Raises:
+        CplabError: which names the source and ends with the remedy.
     """
     halves = {
         "train": (arrays.train_x, arrays.train_y),
@@ -65,11 +66,15 @@ def check_arrays(arrays: Arrays, source: object, remedy: str) -> None:
 def read_npz(path: Path, remedy: str) -> tuple[Arrays, str]:
     """Read a data set from an .npz file.
 
-    Arguments: path, of the file; remedy, for an error.
+    Arguments:
+        path: of the file.
+        remedy: for an error.
 
-    Returns: its arrays, and the name of the copy, "" if the file has none.
+    Returns:
+        its arrays, and the name of the copy, "" if the file has none.
 
-    Raises: CplabError if the file is damaged or does not hold images.
+    Raises:
+        CplabError: if the file is damaged or does not hold images.
     """
     try:
         with path.open("rb") as opened:

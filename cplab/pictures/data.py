@@ -39,9 +39,11 @@ class Images:
     def normal(self, x: Tensor) -> Tensor:
         """Normalise images to mean 0 and deviation 1, by the training images.
 
-        Arguments: x, uint8 images (N, H, W, C).
+        Arguments:
+            x: uint8 images (N, H, W, C).
 
-        Returns: float32 images (N, C, H, W). A channel that is the same everywhere becomes 0.
+        Returns:
+            float32 images (N, C, H, W). A channel that is the same everywhere becomes 0.
         """
         from cplab.base.devices import memory_format  # which loads torch
 
@@ -71,9 +73,12 @@ def shared_images(dataset: str, profile: str, device: str = "cpu", further: int 
     """The images of a profile on a device. All trainings of this process share them, so that they
     must not be changed.
 
-    Arguments: those of `images`; further, 2 for as many other training images of the data set.
+    Arguments:
+        dataset, profile, device: as of `images`.
+        further: 2 for as many other training images of the data set.
 
-    Raises: CplabError, also if there are too few.
+    Raises:
+        CplabError: also if there are too few.
     """
     settings = PROFILES[one_of("profile", profile, PROFILES)]
     arrays, copy = load_arrays(dataset)
@@ -124,7 +129,8 @@ def evenly(labels: np.ndarray, most: int) -> np.ndarray:
         labels: of all images, (N,).
         most: how many images.
 
-    Returns: the indices of at most so many images.
+    Returns:
+        the indices of at most so many images.
 
     >>> labels = np.repeat([0, 1, 2], [6, 2, 6])
     >>> np.bincount(labels[evenly(labels, 8)])
@@ -152,7 +158,8 @@ def images_of_seed(
         device: where the images are.
         part: from 2 on for images that no earlier part has.
 
-    Raises: CplabError if there are too few.
+    Raises:
+        CplabError: if there are too few.
     """
     shared = shared_images(dataset, profile, device)
     generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))

@@ -49,7 +49,8 @@ _fetching = Lock()  # one thread fetches, and the others find what it fetched
 def check_dataset(name: Any) -> str:
     """Return the name of a data set, of a part of one, or of a student's own images.
 
-    Raises: CplabError for any other.
+    Raises:
+        CplabError: for any other.
     """
     if not is_own_dataset(name):
         dataset = split_part(name).dataset if isinstance(name, str) else name
@@ -58,7 +59,7 @@ def check_dataset(name: Any) -> str:
 
 
 def is_here(name: str) -> bool:
-    """Whether a data set, or the one of which this is a part, needs no download.
+    """Whether a data set needs no download; for a part of a set, whether the whole set needs none.
 
     >>> is_here("practice"), is_here("practice-part2")
     (True, True)
@@ -72,30 +73,33 @@ def is_here(name: str) -> bool:
 
 
 def to_fetch(dataset: str) -> str:
-    """The command that fetches a data set or the one of which this is a part, as it can be typed
-    where the reader is."""
+    """The command that fetches a data set, or the whole set of a part, as it can be typed where the
+    reader is."""
     return to_type(f"data fetch {split_part(dataset).dataset}")
 
 
 def load_arrays(name: str) -> tuple[Arrays, str]:
     """Load all images of a data set, which is fetched if it is not here.
 
-    Arguments: name, of the data set or of a part.
+    Arguments:
+        name: of the data set or of a part.
 
-    Returns: its arrays, and the name of the copy, which says which files they come from.
+    Returns:
+        its arrays, and the name of the copy, which says which files they come from.
 
-    Raises: CplabError if fetching fails, or if a file is damaged.
+    Raises:
+        CplabError: if fetching fails, or if a file is damaged.
     """
     dataset = split_part(check_dataset(name)).dataset
     if dataset in COMPUTED:
-        return compute(dataset)
+        return make(dataset)
     remedy = f"remove it and `{to_fetch(dataset)}`, or set $CPLAB_DATA to good files"
     arrays, copy = read_npz(fetch(dataset), remedy)
     return arrays, copy or copy_name(dataset, arrays.train_x)
 
 
 @lru_cache
-def compute(dataset: str) -> tuple[Arrays, str]:
+def make(dataset: str) -> tuple[Arrays, str]:
     """Compute a data set. Returns what `load_arrays` does.
 
     The copy has the data set's name, unless this machine computes other images than those with
@@ -111,9 +115,11 @@ def compute(dataset: str) -> tuple[Arrays, str]:
 def location(dataset: str) -> Path | None:
     """Find the .npz file of a data set, or the folder of files that torchvision has left.
 
-    Returns: None if there is neither.
+    Returns:
+        None if there is neither.
 
-    Raises: CplabError if $CPLAB_DATA is not a folder that can be read.
+    Raises:
+        CplabError: if $CPLAB_DATA is not a folder that can be read.
     """
     if os.environ.get("CPLAB_DATA") == files.NOWHERE and not is_own_dataset(dataset):
         return None
@@ -123,10 +129,11 @@ def location(dataset: str) -> Path | None:
 def npz_folders() -> list[Path]:
     """The folders in which .npz files are looked for: $CPLAB_DATA if it is set, and the cache.
 
-    Raises: CplabError if $CPLAB_DATA is not a folder that can be read.
+    Raises:
+        CplabError: if $CPLAB_DATA is not a folder that can be read.
     """
     cache = files.cache_dir() / "data"
-    named = files.named_folder("CPLAB_DATA")
+    named = files.folder_in("CPLAB_DATA")
     if named is None:
         return [cache]
     if not os.access(named, os.R_OK | os.X_OK):
@@ -164,7 +171,8 @@ def fetch(dataset: str) -> Path:
     If there is none, it is made in the cache, from files that torchvision has left on this machine
     or from torchvision's download.
 
-    Raises: CplabError if that fails.
+    Raises:
+        CplabError: if that fails.
     """
     source = location(dataset)
     if source and source.suffix == ".npz":

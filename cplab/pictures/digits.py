@@ -57,9 +57,10 @@ def stretch(rng: random.Random) -> float:
 def draw_change(rng: random.Random) -> list[tuple[int, int, int]]:
     """Draw how a digit is changed.
 
-    Returns: the map from a point of the image, in halves of a point from the middle, to a point of
-        the mask, in parts of 1 / ONE: for the mask's column, and then for its row, the factor of
-        the image's column, that of its row, and a constant.
+    Returns:
+        the map from a point of the image, in halves of a point from the middle, to a point of the
+        mask, in parts of 1 / ONE: for the mask's column, and then for its row, the factor of the
+        image's column, that of its row, and a constant.
     """
     turn = TURN * deviate(rng)
     shear = SHEAR * deviate(rng)
@@ -87,9 +88,12 @@ def draw_change(rng: random.Random) -> list[tuple[int, int, int]]:
 def draw(count: int, seed: object) -> tuple[np.ndarray, np.ndarray]:
     """Draw digits.
 
-    Arguments: count, how many; seed, decides all of them.
+    Arguments:
+        count: how many.
+        seed: decides all of them.
 
-    Returns: images, uint8 (count, SIDE, SIDE), white on black, and labels, uint8 (count,).
+    Returns:
+        images, uint8 (count, SIDE, SIDE), white on black, and labels, uint8 (count,).
 
     >>> images, labels = draw(3, seed=0)
     >>> images.shape, labels.tolist() == draw(3, seed=0)[1].tolist()
@@ -114,10 +118,12 @@ def draw(count: int, seed: object) -> tuple[np.ndarray, np.ndarray]:
 def draw_changed(digits: np.ndarray, changes: np.ndarray) -> np.ndarray:
     """Draw digits that are changed.
 
-    Arguments: digits, int32 (N,), their places among all masks; changes, int32 (N, 2, 3), as of
-        `draw_change`.
+    Arguments:
+        digits: int32 (N,), their places among all masks.
+        changes: int32 (N, 2, 3), as of `draw_change`.
 
-    Returns: images, uint8 (N, SIDE, SIDE).
+    Returns:
+        images, uint8 (N, SIDE, SIDE).
     """
     halves = 2 * np.arange(SIDE * FINE, dtype=np.int32) - SIDE * FINE + 1  # of a point, from 0
     column_factor, row_factor, constant = changes[..., None].transpose(2, 1, 0, 3)  # (2, N, 1) each

@@ -38,7 +38,8 @@ def images_from(train: Any, test: Any, *, name: str = "") -> str:
             numbers from 0 to 255, or fractions from 0 to 1.
         name: what to call them; by default what the data set is called.
 
-    Raises: CplabError for what are no images with labels.
+    Raises:
+        CplabError: for what are no images with labels.
 
     >>> import cplab
     >>> import numpy as np
@@ -73,9 +74,11 @@ def images_from(train: Any, test: Any, *, name: str = "") -> str:
 def images_and_labels(half: Any) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels of a data set of torchvision, or of a pair (images, labels).
 
-    Returns: images, uint8 (N, H, W) or (N, H, W, 3), and labels (N,), numbers or texts.
+    Returns:
+        images, uint8 (N, H, W) or (N, H, W, 3), and labels (N,), numbers or texts.
 
-    Raises: CplabError.
+    Raises:
+        CplabError.
     """
     if isinstance(half, tuple | list) and len(half) == 2:
         images, labels = half

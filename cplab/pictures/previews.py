@@ -24,10 +24,10 @@ from cplab.specs.profiles import PROFILES
 
 PREVIEW_IMAGES = 200  # images from which mean and deviation are computed
 PICTURES = "pictures"  # the name of the drawn pictures as a data set
-DRAWN = Path(__file__).with_name("drawn.png")  # eight pictures of 32 pixels for each of ROWS
-ROWS = ("none", "blur", "noise", "stripes", "blank")
+DRAWN = Path(__file__).with_name("drawn.png")  # eight pictures of 32 pixels for each of DRAWN_ROWS
+DRAWN_ROWS = ("none", "blur", "noise", "stripes", "blank")
 # The row that shows each deficit. A flip turns the clear row upside down.
-ROW_OF_DEFICIT = {name: name for name in ROWS}
+ROW_OF_DEFICIT = {name: name for name in DRAWN_ROWS}
 ROW_OF_DEFICIT |= {"permute": "none", "flip": "none", "fresh_noise": "noise"}
 
 
@@ -46,8 +46,9 @@ def preview(
         count: of images.
         epoch: for a deficit that changes.
 
-    Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the name of the data set. There is
-        no "seen" for a student's own deficit that is not defined here, nor for a deficit that needs
+    Returns:
+        {"clear": uint8 (N, H, W, C), "seen": the same}, and the name of the data set. There is no
+        "seen" for a student's own deficit that is not defined here, nor for a deficit that needs
         torch if there is none.
 
     >>> rows, dataset = preview("practice", "ci", "flip", count=2)
@@ -96,7 +97,8 @@ def under_deficit(
         dataset, profile: tell the deficit how many images and classes there are.
         epoch: of the training.
 
-    Returns: uint8 (N, H, W, C).
+    Returns:
+        uint8 (N, H, W, C).
     """
     mean = pixels.mean((0, 1, 2))  # (C,)
     std = pixels.std((0, 1, 2), ddof=1)
@@ -170,9 +172,9 @@ def png(x: np.ndarray) -> bytes:
 
 @cache
 def drawn_pictures(deficit: str) -> np.ndarray:
-    """Eight drawn pictures under one deficit of ROWS, uint8 (8, 32, 32, 3)."""
-    rows = np.split(np.asarray(Image.open(DRAWN)), len(ROWS))
-    row = rows[ROWS.index(deficit)]  # (32, 8 · 32, 3)
+    """Eight drawn pictures under one deficit of DRAWN_ROWS, uint8 (8, 32, 32, 3)."""
+    rows = np.split(np.asarray(Image.open(DRAWN)), len(DRAWN_ROWS))
+    row = rows[DRAWN_ROWS.index(deficit)]  # (32, 8 · 32, 3)
     return np.stack(np.split(row, 8, axis=1))
 
 

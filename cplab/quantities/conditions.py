@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ALWAYS = ("deficit", "onset", "length", "recovery")  # fields that have a column in any case
 FULL_NAME = re.compile(rf"\w+{DIGEST.pattern}")
-TWIN = "twin"
+TWIN_ROLE = "twin"
 EQUAL_TRAINING = "equal training"
 
 
@@ -39,7 +39,8 @@ def harm_table(results: Iterable[Result | Run], /, *, measure: Measure = ()) -> 
         results: some results, as `cplab.sweep(runs, controls=True)` returns them, or runs.
         measure: measurements, as for `cplab.sweep`, which are read after the last epoch.
 
-    Raises: CplabError for anything but runs and their results.
+    Raises:
+        CplabError: for anything but runs and their results.
 
     >>> import cplab
     >>> blurred = cplab.Run("blur", length=8)
@@ -60,7 +61,11 @@ def harm_table(results: Iterable[Result | Run], /, *, measure: Measure = ()) -> 
 
 
 def conditions(results: Iterable[Result | Run]) -> list[Run]:
-    """The runs of some results with seed 0, each once, in their order. Raises: CplabError."""
+    """The runs of some results with seed 0, each once, in their order.
+
+    Raises:
+        CplabError.
+    """
     runs = []
     for given in results:
         run = given.spec if isinstance(given, Result) else given
@@ -82,7 +87,7 @@ def roles(run: Run, runs: Iterable[Run]) -> str:
     deprived = [other for other in runs if not is_clear(other)]
     names = []
     if any(run == other.without_window() for other in deprived):
-        names.append(TWIN)
+        names.append(TWIN_ROLE)
     if any(run == other.equal_training() for other in deprived):
         names.append(EQUAL_TRAINING)
     return ", ".join(names) or CLEAR

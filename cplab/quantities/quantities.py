@@ -26,7 +26,7 @@ from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment
 
-Value = TypeVar("Value")
+Read = TypeVar("Read")
 Measurable = Run | Estimate | Iterable[float] | float  # what `as_estimate` takes
 
 
@@ -36,7 +36,8 @@ Measurable = Run | Estimate | Iterable[float] | float  # what `as_estimate` take
 def result(spec: Spec, measure: Measure = ()) -> Result:
     """A spec's result, shipped or live, with these measurements.
 
-    Raises: Missing, which a function that `quantity` decorates need not catch.
+    Raises:
+        Missing: which a function that `quantity` decorates need not catch.
 
     >>> result(Run()).source
     'shipped'
@@ -92,8 +93,9 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
         specs: runs or experiments, whose own seeds do not matter.
         options: of the function.
 
-    Returns: (seeds,) or (seeds, n). A seed for which the function raises Missing, or gives NaN, has
-        no row. Without any row, it knows what it lacks, see `estimates.lacking_in`.
+    Returns:
+        (seeds,) or (seeds, n). A seed for which the function raises Missing, or gives NaN, has no
+        row. Without any row, it knows what it lacks, see `estimates.lacking_in`.
 
     >>> each_seed(lambda run: result(run).accuracy, Run(onset=16)).shape
     (20,)
@@ -111,13 +113,14 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
 
 
 def read_seeds(
-    read: Callable[..., Value], seeds_with_results: Iterable[int], *specs: Spec
-) -> tuple[dict[int, Value], list[Lack]]:
+    read: Callable[..., Read], seeds_with_results: Iterable[int], *specs: Spec
+) -> tuple[dict[int, Read], list[Lack]]:
     """What a function reads of some specs, {seed: value}, and what it looked up in vain.
 
-    Arguments: read, a function of the specs, which raises Missing for a seed without a value;
-        seeds_with_results, of the specs. Besides them the first fifty are read, since a function
-        may look up other runs than those that it is given.
+    Arguments:
+        read: a function of the specs, which raises Missing for a seed without a value.
+        seeds_with_results: of the specs. Besides them the first fifty are read, since a function
+            may look up other runs than those that it is given.
     """
     values = {}
     lacks = []
@@ -132,7 +135,7 @@ def read_seeds(
 
 
 def without_any_seed(lacks: Iterable[Lack]) -> tuple[Lack, ...]:
-    """Those of some lacks of which no seed has a result; all of them if each has one."""
+    """Those of some lacks that have no result of any seed; all of them if each has one."""
     once = each_once(lacks)
     nowhere = [each for each in once if not results_by_seed(each.spec, each.measure)]
     return tuple(nowhere) or once
@@ -237,7 +240,9 @@ def accuracy(spec: Spec, seeds: Iterable[int] | None = None) -> Estimate:
     """The final accuracy on clear test images, in percent. If the learning rate never changes, it
     is the mean of the last five epochs (`cplab.results.Result.accuracy`).
 
-    Arguments: spec, a Run or an experiment; seeds, which to read, instead of all that count.
+    Arguments:
+        spec: a Run or an experiment.
+        seeds: which to read, instead of all that count.
 
     >>> accuracy(Run())
     58.7 ± 0.3 (30 seeds)
@@ -289,8 +294,10 @@ def advantage(spec: Spec, other: Spec) -> Estimate:
 def control_of(run: Run, name: str) -> Run:
     """A control of a run, with the same treatments.
 
-    Arguments: run; name, of the control: newborn, twin (the run without the window), equal
-        training, or another deficit in the place of the run's, such as flip.
+    Arguments:
+        run: the run.
+        name: of the control: newborn, twin (the run without the window), equal training, or another
+            deficit in the place of the run's, such as flip.
 
     >>> control_of(Run("blur", onset=4, length=8), "twin").epochs
     19
@@ -349,7 +356,9 @@ def lost_time(run: Run, clock: str = "stopped") -> Estimate:
     """Points that the deficit's epochs would have gained if they had been clear: equal training
     minus the run without the window.
 
-    Arguments: run; clock, as for `harm`.
+    Arguments:
+        run: the run.
+        clock: as for `harm`.
 
     >>> lost_time(Run(deficit="blur", length=8))
     5.2 ± 0.3 (20 seeds)
@@ -369,16 +378,17 @@ def harm(
     Everything that shows a harm calls this.
 
     Arguments:
-        run: a Run with a deficit; its own seed does not matter. For one seed give seeds=[3].
+        run: a Run with a deficit, of seed 0, which stands for all seeds.
         after: the number of clear epochs after the deficit; by default all of the recovery. Fewer
             are possible if the learning rate never changes: a run then contains all shorter ones.
         clock: of the control's learning rate under the schedule `paper`, while the deficit's epochs
             are cut out. Stopped: its recovery begins with the rate of the onset. Running: with the
             rate that the run's recovery has.
-        seeds: which to read, instead of all that count.
+        seeds: which to read, instead of all that count, such as [3] for seed 3 alone.
 
-    Raises: CplabError for a run that has its deficits in `windows`, and for an `after` that it does
-        not have.
+    Raises:
+        CplabError: for a run of another seed, which would not be read alone; for one that has its
+            deficits in `windows`; and for an `after` that it does not have.
 
     >>> harm(Run(deficit="blur", onset=24, length=8))
     0.2 ± 0.3 (10 seeds)
@@ -387,6 +397,11 @@ def harm(
     """
     if check_spec(run).windows and not run.length:
         raise CplabError(f"{run.call()} has its deficit in windows: give deficit, onset, length")
+    if run.seed and seeds is None:
+        raise CplabError(
+            f"harm is a mean over all seeds, and the run has seed {run.seed}: leave its seed out, "
+            f"or give seeds=[{run.seed}]"
+        )
     control = run.without_window(clock)
     results = results_by_seed(run, seeds=seeds)
     if run.schedule != "fixed":
@@ -426,7 +441,8 @@ def harm_from_results(
 def longest_clear(control: Run) -> dict[int, Result]:
     """The longest results that contain a clear run at a constant learning rate, {seed: result}.
 
-    Arguments: control, the run, whose recovery they have too.
+    Arguments:
+        control: the run, whose recovery they have too.
     """
     if control.treatments or control.windows:
         return results_by_seed(control)
@@ -454,7 +470,7 @@ def containing(run: Run) -> dict[int, Result]:
     for place in trained_places(run):
         is_same = place[:3] == window if run.length else place.deficit == CLEAR
         if is_same and place.epochs >= run.epochs:
-            longest[place.seed] = max(place, longest.get(place.seed, place), key=size_of)
+            longest[place.seed] = max(place, longest.get(place.seed, place), key=by_length)
     results = {}
     for seed, place in sorted(longest.items()):
         stored = look_up(replace(run, onset=place.onset, recovery=place.recovery, seed=seed))
@@ -463,7 +479,7 @@ def containing(run: Run) -> dict[int, Result]:
     return results
 
 
-def size_of(place: Place) -> tuple[int, int]:
+def by_length(place: Place) -> tuple[int, int]:
     """By which the longest of several places is found; of equally long ones, that which has the
     latest onset."""
     return place.epochs, place.onset

@@ -17,7 +17,7 @@ from cplab.specs.experiments import Experiment
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-AnySpec = TypeVar("AnySpec", bound=Run | Experiment)
+Asked = TypeVar("Asked", bound=Run | Experiment)
 
 
 def run(
@@ -39,7 +39,9 @@ def run(
         fresh: whether to train it even if there is a result.
         device: auto, cuda, mps or cpu.
 
-    Raises: CplabError for bad input; Failed, Diverged.
+    Raises:
+        CplabError: for bad input.
+        Failed, Diverged.
 
     >>> import cplab
     >>> cplab.run(deficit="blur", length=8, seed=0).source
@@ -79,8 +81,9 @@ def sweep(
         workers: the number of processes that train.
         executor: any of concurrent.futures whose workers have cplab, to train there.
 
-    Raises: CplabError; Failed or Diverged for one that failed, once all others are trained and
-        kept.
+    Raises:
+        CplabError.
+        Failed or Diverged for one that failed, once all others are trained and kept.
 
     >>> import cplab
     >>> runs = [cplab.Run(deficit="blur", length=n, seed=0) for n in (4, 8)]
@@ -102,7 +105,7 @@ def sweep(
     return [request.results[spec] for spec in request.specs]
 
 
-def with_controls(specs: Iterable[AnySpec]) -> list[AnySpec]:
+def with_controls(specs: Iterable[Asked]) -> list[Asked]:
     """Some specs and, after them, the controls that they lack: of each run with one deficit the run
     without the window and equal training.
 
@@ -118,19 +121,21 @@ def with_controls(specs: Iterable[AnySpec]) -> list[AnySpec]:
 
 
 def at_hand(
-    specs: Iterable[AnySpec],
+    specs: Iterable[Asked],
     measure: Measure = (),
     *,
     seconds: float = 240,
     fresh: bool = False,
     **training: Any,
-) -> dict[AnySpec, Result]:
+) -> dict[Asked, Result]:
     """Get the results of runs and experiments, by spec, without a long wait.
 
     What is missing is trained only if that usually takes less than `seconds`. Otherwise a line says
     how much is missing.
 
-    Arguments: specs, measure and all others, as for sweep; seconds.
+    Arguments:
+        specs, measure, fresh, training: as for sweep.
+        seconds: for how long it may take.
 
     >>> import cplab
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
@@ -156,7 +161,9 @@ def at_hand(
 def progress_bar(missing: Sequence[Run | Experiment], hidden: bool) -> "tqdm":
     """A progress bar on standard error, or a line every minute if that is not a terminal.
 
-    Arguments: missing, the specs to train; hidden, whether to show nothing.
+    Arguments:
+        missing: the specs to train.
+        hidden: whether to show nothing.
     """
     from tqdm import tqdm
 

@@ -10,7 +10,7 @@ from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 
-FEW = 5.0  # seconds below which the start takes longer than the training
+SHORT_TIME = 5.0  # seconds below which the start takes longer than the training
 SOON = 1.0  # seconds of training that tell nothing of the pace yet
 
 
@@ -66,7 +66,7 @@ def usual_time(specs: Sequence[Spec]) -> str:
     if seconds is None:
         return ""
     cores = max(1, min(usable_cores(), len({*specs})))
-    usual = format_duration(seconds) if seconds >= FEW else "a few seconds"
+    usual = format_duration(seconds) if seconds >= SHORT_TIME else "a few seconds"
     return f"{usual} on {f'{cores} cores' if cores > 1 else 'one core'}"
 
 

@@ -1,4 +1,4 @@
-"""Requests: who asks for results, what of them is trained, how far it is, and who listens.
+"""Requests for results: what of them is trained, how far it is, and which functions are told.
 
     request = Request([cplab.Run("blur", 0, 8)], stop=stop)  # a threading.Event, which ends it
     request.listen(lambda request, news: ...)  # rows and results, as they are made
@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import cplab.results.store as store
 from cplab.base.errors import Cancelled, CplabError, Failed, quote, with_message
 from cplab.engine import workers
-from cplab.engine.sweep import train_all
+from cplab.engine.sweep import Rows, train_all
 from cplab.engine.tree import Context
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.duration import count_epochs
@@ -39,8 +39,11 @@ Listener = Callable[["Request", News], object]
 class Request:
     """Runs and experiments that somebody asks for.
 
-    Arguments: specs; measure, what is measured on them; fresh, whether no result counts that there
-        is; training, how they are trained, see `Context`.
+    Arguments:
+        specs: runs and experiments.
+        measure: what is measured on them.
+        fresh: whether no result counts that there is.
+        training: how they are trained, see `Context`.
 
     Attributes:
         specs: those that are asked for.
@@ -71,9 +74,8 @@ class Request:
         self.done = 0
         self._listeners: list[Listener] = []
         self.began: float | None = None
-        self.context.report = self._hear
 
-    # Who listens ----------------------------------------------------------------------------------
+    # Listeners ------------------------------------------------------------------------------------
 
     def listen(self, listener: Listener) -> "Request":
         """Have a function called with this request and its news, which are rows and results, at
@@ -81,8 +83,8 @@ class Request:
         self._listeners.append(listener)
         return self
 
-    def _hear(self, rows: list[tuple[Spec, dict]]) -> None:
-        """Count the epochs that were told, and tell who listens."""
+    def hear(self, rows: Rows) -> None:
+        """Count the epochs that were told, and tell the listeners."""
         trained = sum("epoch" in row for _, row in rows)
         if self.began is None:
             self.began = time.monotonic()
@@ -91,9 +93,10 @@ class Request:
             self.epochs -= earlier
             trained -= earlier
         self.done += trained
-        self._tell([*rows])
+        self.tell([*rows])
 
-    def _tell(self, news: News) -> None:
+    def tell(self, news: News) -> None:
+        """Tell the listeners."""
         for listener in self._listeners:
             listener(self, news)
 
@@ -102,8 +105,10 @@ class Request:
     def train(self) -> Iterator[tuple[Any, Result]]:
         """Train what is missing, in this thread, and yield (spec, Result) as results are made.
 
-        Raises: Cancelled; Failed or Diverged for one that failed, once all others are trained and
-            kept; CplabError for what concerns all of them.
+        Raises:
+            Cancelled.
+            Failed or Diverged for one that failed, once all others are trained and kept.
+            CplabError: for what concerns all of them.
         """
         if not self.missing:
             return
@@ -119,7 +124,7 @@ class Request:
                 results, to_train = look_up_all(ours, self.measures, self.fresh)
                 for spec, result in results.items():
                     yield spec, self._have(spec, result)
-                for spec, training in train_all(to_train, self.context, self.measures):
+                for spec, training in train_all(to_train, self.context, self.measures, self.hear):
                     if isinstance(training, Failed):
                         failures.append(training)
                     else:
@@ -128,10 +133,10 @@ class Request:
             raise_first(failures)
 
     def _have(self, spec: Spec, result: Result) -> Result:
-        """Note a result, and tell who listens."""
+        """Note a result, and tell the listeners."""
         self.results[spec] = result
         self.missing = [missing for missing in self.missing if missing != spec]
-        self._tell([(spec, result)])
+        self.tell([(spec, result)])
         return result
 
 
@@ -163,9 +168,11 @@ def claimed(specs: Sequence[Run | Experiment]) -> Iterator[list[Any]]:
 def check_specs(specs: Iterable[Any], measure: Measure) -> tuple[list[Any], Measures]:
     """Check specs and what is measured on them.
 
-    Returns: a list of the specs, and when to take each measurement, by name.
+    Returns:
+        a list of the specs, and when to take each measurement, by name.
 
-    Raises: CplabError.
+    Raises:
+        CplabError.
     """
     if isinstance(specs, str) or not isinstance(specs, Iterable):
         raise CplabError(f"{quote(specs)} is not allowed: give a list of runs")
@@ -188,8 +195,9 @@ def look_up_all(
 ) -> tuple[dict[Any, Result], list[Any]]:
     """Look up results of specs, each once.
 
-    Returns: {spec: result}, and a list of the specs without a result. If `fresh`, no result counts,
-        so that this list has all specs.
+    Returns:
+        {spec: result}, and a list of the specs without a result. If `fresh`, no result counts, so
+        that this list has all specs.
     """
     results = {}
     missing = []
@@ -218,7 +226,9 @@ def keep_result(spec: Spec, training: dict[str, Any]) -> Result:
     """Keep the result of a spec: in memory alone if it belongs to this session, since a student's
     own function has answered the same batch in two ways, or reads what no key can hold.
 
-    Arguments: spec; training, the fields of its result.
+    Arguments:
+        spec: the run or the experiment.
+        training: the fields of its result.
     """
     is_steady = training.get("repeatable", True)
     if not is_steady:
@@ -235,9 +245,12 @@ def keep_result(spec: Spec, training: dict[str, Any]) -> Result:
 def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     """Make the result of a spec, with the texts of students' own functions that it names.
 
-    Arguments: spec; training, the fields of its result, or the error with which it ended.
+    Arguments:
+        spec: the run or the experiment.
+        training: the fields of its result, or the error with which it ended.
 
-    Raises: Failed, which is that error.
+    Raises:
+        Failed: which is that error.
     """
     if isinstance(training, Failed):
         raise training

@@ -112,8 +112,10 @@ class Result:
     def mean_accuracy(self, end: int, recovery: int) -> float:
         """The mean test accuracy, a fraction, over the last five epochs before an epoch.
 
-        Arguments: end, that epoch; recovery, the number of clear epochs before it: if there are
-            fewer than five, the mean is over these alone.
+        Arguments:
+            end: that epoch.
+            recovery: the number of clear epochs before it: if there are fewer than five, the mean
+                is over these alone.
         """
         count = max(1, min(LAST, recovery))
         last = self.curve[end - count : end]
@@ -122,10 +124,12 @@ class Result:
     def series(self, name: str) -> np.ndarray:
         """A quantity after each epoch, (epochs,); NaN where it was not measured.
 
-        Arguments: name, of a column of the curve, or of a measurement, which may be given by its
-            function. If it is a list, such as the trace by layer, this is its sum.
+        Arguments:
+            name: of a column of the curve, or of a measurement, which may be given by its function.
+                If it is a list, such as the trace by layer, this is its sum.
 
-        Raises: CplabError for an unknown name.
+        Raises:
+            CplabError: for an unknown name.
 
         >>> from cplab import Run, find
         >>> find(Run()).series("test_accuracy").shape
@@ -239,8 +243,9 @@ def as_plain(value: Any) -> Any:
 def from_plain(value: Any) -> Any:
     """Turn plain data back into the run, the experiment or the argument that it describes.
 
-    Raises: Outdated for a run of another version, for an unknown kind, and for fields, deficits or
-        treatments that this version does not know.
+    Raises:
+        Outdated: for a run of another version, for an unknown kind, and for fields, deficits or
+            treatments that this version does not know.
     """
     if isinstance(value, list):
         return tuple(from_plain(part) for part in value)
@@ -264,7 +269,9 @@ def from_plain(value: Any) -> Any:
 def parse(text: str, key: str) -> Result:
     """Read a text that `Result.text` has written, and check its checksum and key.
 
-    Raises: ValueError, of one line, for anything wrong; Outdated for what is not known here.
+    Raises:
+        ValueError, of one line, for anything wrong.
+        Outdated: for what is not known here.
     """
     try:
         file = json.loads(text)

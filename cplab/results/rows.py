@@ -78,9 +78,12 @@ def flatten(result: Result) -> dict[str, Any]:
 def unflatten(row: Mapping[str, Any], spec: Spec | None = None) -> Result:
     """Turn a row that `flatten` has made into a shipped result.
 
-    Arguments: row; spec, if it is at hand, which then need not be read.
+    Arguments:
+        row: the row.
+        spec: if it is at hand, which then need not be read.
 
-    Raises: Outdated for what is not known here.
+    Raises:
+        Outdated: for what is not known here.
     """
     if spec is None:
         spec = spec_of(row)
@@ -101,7 +104,11 @@ def unflatten(row: Mapping[str, Any], spec: Spec | None = None) -> Result:
 
 
 def spec_of(row: Mapping[str, Any]) -> Spec:
-    """The run or the experiment of a row. Raises: Outdated for what is not known here."""
+    """The run or the experiment of a row.
+
+    Raises:
+        Outdated: for what is not known here.
+    """
     if row["kind"] == "Run":
         arguments = {name: row[name] for name in RUN_COLUMNS if row[name] is not None}
         for name in SEVERAL:

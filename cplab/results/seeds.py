@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 
 FIRST_SEEDS = range(50)  # seeds that are always looked up
-GAP = 10  # seeds in a row without a result that end the search for more
+SEED_GAP = 10  # seeds in a row without a result that end the search for more
 SETTING = tuple(name for name in rows.RUN_COLUMNS if name not in Place._fields)
 Value = TypeVar("Value")
 AnySpec = TypeVar("AnySpec", bound=Spec)
@@ -43,8 +43,9 @@ AnySpec = TypeVar("AnySpec", bound=Spec)
 def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
     """A function's value for each seed that counts, {seed: value}.
 
-    Arguments: read, a function of a seed, which returns None or raises Missing for a seed without a
-        value. It is called for 0, 1, 2 … in order. From some seed on there must be no value.
+    Arguments:
+        read: a function of a seed, which returns None or raises Missing for a seed without a value.
+            It is called for 0, 1, 2 … in order. From some seed on there must be no value.
 
     >>> by_seed(lambda seed: "found" if seed in (3, 55, 90) else None)
     {3: 'found', 55: 'found'}
@@ -52,7 +53,7 @@ def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
     values = {}
     last = FIRST_SEEDS[-1]  # then the last seed that has a value
     for seed in count():
-        if seed > last + GAP:
+        if seed > last + SEED_GAP:
             break
         try:
             value = read(seed)
@@ -73,7 +74,7 @@ def counted_seeds(seeds: Iterable[int]) -> list[int]:
     counted = []
     last = FIRST_SEEDS[-1]
     for seed in sorted({*seeds}):
-        if seed > last + GAP:
+        if seed > last + SEED_GAP:
             break
         counted.append(seed)
         last = max(last, seed)
@@ -104,7 +105,7 @@ def shipped_only() -> Iterator[None]:
         _shipped_only.reset(before)
 
 
-def counted(stored: Result | None) -> Result | None:
+def if_it_counts(stored: Result | None) -> Result | None:
     """A result if it counts, else None."""
     if stored and _shipped_only.get() and stored.source != "shipped":
         return None
@@ -113,7 +114,7 @@ def counted(stored: Result | None) -> Result | None:
 
 def look_up(spec: Spec, measure: Measure = ()) -> Result | None:
     """A spec's result with these measurements; None if there is none, or if it does not count."""
-    return counted(find(spec, measure))
+    return if_it_counts(find(spec, measure))
 
 
 def results_by_seed(
@@ -126,17 +127,20 @@ def results_by_seed(
         measure: what the results must have.
         seeds: which to look up, instead of all that count.
 
-    Returns: {seed: result}, which is empty for anything but a spec.
+    Returns:
+        {seed: result}, which is empty for anything but a spec.
     """
     if not isinstance(spec, Spec):
         return {}
     if seeds is None:
+        # One search for all seeds, which is quicker than `find` for each. `by_seed` reads it from
+        # seed 0 on, one after another, and stops
         in_order = find_each((with_seed(spec, seed) for seed in count()), measure)
-        results = by_seed(lambda seed: counted(next(in_order)))
+        results = by_seed(lambda seed: if_it_counts(next(in_order)))
     else:
         results = {}
         for seed in seeds:
-            stored = counted(find(with_seed(spec, seed), measure))
+            stored = if_it_counts(find(with_seed(spec, seed), measure))
             if stored:
                 results[seed] = stored
     return results

@@ -97,7 +97,9 @@ class Archive:
     def find(self, key: str, spec: Spec | None = None) -> Result | None:
         """The result of a key, if it is shipped and this version knows it; else None.
 
-        Arguments: key; spec, if it is at hand, which then need not be read.
+        Arguments:
+            key: the key.
+            spec: if it is at hand, which then need not be read.
         """
         if key not in self.places:
             return None
@@ -157,7 +159,10 @@ def live_folder() -> Path:
 def read_live(path: Path) -> Result:
     """Read a live result from its JSON file.
 
-    Raises: ValueError if it is damaged; Outdated if it is not known here; OSError.
+    Raises:
+        ValueError: if it is damaged.
+        Outdated: if it is not known here.
+        OSError.
     """
     return parse(path.read_text(), path.stem)
 
@@ -210,7 +215,10 @@ def all_live_results() -> Iterator[Result]:
 
 
 def by_key(key: str) -> Result:
-    """The shipped or live result of a key. Raises: CplabError if there is none.
+    """The shipped or live result of a key.
+
+    Raises:
+        CplabError: if there is none.
 
     >>> by_key("10da86ce08101b40").spec.call()
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
@@ -226,8 +234,10 @@ def by_key(key: str) -> Result:
 def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Result]:
     """Yield all sound results of runs, or of the experiments of a function.
 
-    Arguments: kind, "Run" or a function; source, shipped or live. None is for both: a key that is
-        both shipped and live then comes twice.
+    Arguments:
+        kind: "Run" or a function.
+        source: shipped or live. None is for both: a key that is both shipped and live then comes
+            twice.
 
     >>> next(every_result("Run", "shipped")).source
     'shipped'
@@ -249,9 +259,12 @@ def find(spec: Spec, measure: Measure = ()) -> Result | None:
     """Find the result of a spec, shipped or live. If both are there and of the same training, the
     result has the measurements of both.
 
-    Arguments: spec; measure, what the result must have, as for run.
+    Arguments:
+        spec: the run or the experiment.
+        measure: what the result must have, as for run.
 
-    Returns: None if there is no such result.
+    Returns:
+        None if there is no such result.
 
     >>> from cplab import Run, find
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
@@ -325,7 +338,11 @@ def keep(result: Result, in_file: bool = True) -> Result:
 
 
 def write_live(result: Result) -> None:
-    """Write a result into its file. Raises: OSError."""
+    """Write a result into its file.
+
+    Raises:
+        OSError.
+    """
     with atomic_file(live_path(result.key)) as partial:
         partial.write_text(result.text())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cplab.results.store as store
 from cplab.base.errors import CplabError, one_of, quote
 from cplab.measure import parse_measures
-from cplab.results.experiments import Function
+from cplab.results.declare import Function
 from cplab.results.result import HOW, Result
 from cplab.results.rows import RUN_COLUMNS, flatten, measurements_of, run_columns
 from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
@@ -46,7 +46,8 @@ def results_table(
             of your own has its plain name.
         values: values of fields of a run, or of arguments of an experiment, that rows must have.
 
-    Raises: CplabError for unknown names, and for runs among experiments.
+    Raises:
+        CplabError: for unknown names, and for runs among experiments.
 
     >>> import cplab
     >>> len(cplab.results_table(profile="course", deficit="flip")) > 20
@@ -69,7 +70,11 @@ def results_table(
 
 
 def measurement_names(measure: str | Iterable[str]) -> list[str]:
-    """Read the names of measurements. Raises: CplabError for an unknown one."""
+    """Read the names of measurements.
+
+    Raises:
+        CplabError: for an unknown one.
+    """
     if isinstance(measure, Mapping):
         raise CplabError(
             f"measure {quote(measure)} is not allowed: give names, since the table has what was "
@@ -79,7 +84,11 @@ def measurement_names(measure: str | Iterable[str]) -> list[str]:
 
 
 def as_results(results: object) -> list[Result]:
-    """Return results as a list. Raises: CplabError for anything else."""
+    """Return results as a list.
+
+    Raises:
+        CplabError: for anything else.
+    """
     given = [*results] if isinstance(results, Iterable) else [results]
     some = [result for result in given if isinstance(result, Result)]
     if len(some) < len(given):
@@ -146,7 +155,9 @@ def rows_with(frame: "pd.DataFrame", values: Mapping[str, Any]) -> "pd.DataFrame
 def measurement_columns(frame: "pd.DataFrame", measurements: list[str]) -> "pd.DataFrame":
     """A DataFrame with what was measured after the last epoch of each run.
 
-    Arguments: frame, of runs, with the columns measured and epochs; measurements, their names.
+    Arguments:
+        frame: of runs, with the columns measured and epochs.
+        measurements: their names.
     """
     import pandas as pd
 

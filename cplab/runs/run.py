@@ -162,7 +162,11 @@ class Run(Spec):
         self._normalise(PROFILES[self.profile])
 
     def _fill_in(self, profile: Profile) -> None:
-        """Give fields that are left out the profile's values. Raises: CplabError."""
+        """Give fields that are left out the profile's values.
+
+        Raises:
+            CplabError.
+        """
         for name in ("recovery", "schedule", "dataset", "model", *UNNAMED):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
@@ -176,7 +180,11 @@ class Run(Spec):
             assign(self, deficit=CLEAR)
 
     def _check(self, profile: Profile) -> None:
-        """Check that the fields fit together. Raises: CplabError."""
+        """Check that the fields fit together.
+
+        Raises:
+            CplabError.
+        """
         if self.optimizer == "adam" and self.momentum != profile.momentum:
             raise CplabError(f"momentum {self.momentum!r} is not allowed with adam: omit it")
         if self.images is not None and self.images > profile.own_images:
@@ -327,11 +335,13 @@ class Run(Spec):
     def values(self, columns: Mapping[str, Iterable]) -> dict:
         """Put together the values of a result.
 
-        Arguments: columns, of the curve, by name: those of MEASURED, and DISTANCES if there are
-            any. Each has a number for each epoch, or None.
+        Arguments:
+            columns: of the curve, by name: those of MEASURED, and DISTANCES if there are any. Each
+                has a number for each epoch, or None.
 
-        Returns: curve, a row for each epoch; accuracy, the fraction of test images that are right
-            after the last.
+        Returns:
+            curve, a row for each epoch; accuracy, the fraction of test images that are right after
+            the last.
         """
         curve = []
         for epoch, numbers in enumerate(zip(*columns.values(), strict=True)):

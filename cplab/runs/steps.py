@@ -21,7 +21,7 @@ class Step(NamedTuple):
     images: float = 1  # the fraction of training images that is shown
     augment: float = 1  # whether images are shifted and mirrored
     fixed_norms: float = 0  # whether weights under batch norm keep the norms that they began with
-    image_part: float = 1  # which training images are seen; 2 for others than those of part 1
+    image_part: float = 1  # of the data set: 1, the usual training images; 2, as many other ones
     shift: float | None = None  # the largest random translation, pixels; None for the profile's
     cutout: float = 0  # the side of a square blanked at a random place of each image, pixels
     own: str = ""  # the name of a student's own treatment, which acts in each step

@@ -149,7 +149,9 @@ class Classification:
     def images(self, device: torch.device, part: int = 1) -> Images:
         """The images of the run, on a device.
 
-        Arguments: device; part, 2 for as many other training images, which are normalised alike.
+        Arguments:
+            device: the device.
+            part: 2 for as many other training images, which are normalised alike.
         """
         run = self.run
         profile = PROFILES[run.profile]
@@ -165,7 +167,9 @@ class Classification:
     def birth(self, device: torch.device, seed: int | None = None) -> TrainState:
         """The state before epoch 0. All runs of a seed have the same initial weights.
 
-        Arguments: device; seed, if it is not the run's.
+        Arguments:
+            device: the device.
+            seed: if it is not the run's.
         """
         run = self.run
         settings = run.settings
@@ -192,8 +196,9 @@ class Classification:
             step: of the timeline.
             images: the data set.
 
-        Yields: the indices of the training images, (batch,), and the normalised images, (batch, C,
-            H, W), or two views of each, (batch, 2, C, H, W).
+        Yields:
+            the indices of the training images, (batch,), and the normalised images, (batch, C, H,
+            W), or two views of each, (batch, 2, C, H, W).
         """
         run = self.run
         batches = shuffled(run, epoch, step, images)
@@ -232,7 +237,9 @@ class Classification:
 
         The larger T is, the more alike all images pull, right or wrong.
 
-        Arguments: temperature; the others are those of `loss`.
+        Arguments:
+            output, y, reduction: as of `loss`.
+            temperature: T.
 
         >>> from cplab import Run
         >>> logits = torch.tensor([[4.0, 0.0]])
@@ -335,7 +342,8 @@ def augmentation(settings: Profile, step: Step) -> Profile:
 def draw_shifts(count: int, most: int, generator: torch.Generator) -> Tensor:
     """Draw by how many pixels each image is moved down and across, counted from the top left.
 
-    Returns: whole numbers from 0 to 2 · most, (2, count).
+    Returns:
+        whole numbers from 0 to 2 · most, (2, count).
 
     >>> draw_shifts(3, 0, torch.Generator()).tolist()
     [[0, 0, 0], [0, 0, 0]]
@@ -346,7 +354,8 @@ def draw_shifts(count: int, most: int, generator: torch.Generator) -> Tensor:
 def every_crop(x: Tensor, shift: int, size: int) -> Tensor:
     """All crops of images (N, H, W, C), as a view that copies nothing.
 
-    Returns: (N, pixels moved down, pixels moved across, size, size, C).
+    Returns:
+        (N, pixels moved down, pixels moved across, size, size, C).
 
     >>> every_crop(torch.zeros(5, 8, 8, 3), shift=2, size=8).shape
     torch.Size([5, 5, 5, 8, 8, 3])
@@ -384,9 +393,11 @@ def draw_order(
 ) -> tuple[Tensor, torch.Generator]:
     """Draw the order of an epoch's images, which the run's seed and the epoch decide.
 
-    Returns: the order, (N,), and the generator, from which more is drawn.
+    Returns:
+        the order, (N,), and the generator, from which more is drawn.
 
-    Raises: CplabError if the last batch would be a single image.
+    Raises:
+        CplabError: if the last batch would be a single image.
     """
     count = len(images.train_y)
     device = images.train_x.device
@@ -411,7 +422,7 @@ def draw_kept(seed: int, count: int, fraction: float) -> Tensor:
     """
     generator = torch.Generator().manual_seed(mix_seeds(seed, "images"))
     numbers = torch.rand(count, generator=generator, dtype=torch.float32)
-    order = numbers.argsort(stable=True)  # 0 … count − 1, of which so many are below the bound
+    order = numbers.argsort(stable=True)  # 0 … count − 1; so many of them are below the bound
     return order < fraction * count
 
 
@@ -431,7 +442,8 @@ def evaluate(
         normal: a function that normalises images.
         arithmetic: "native" or "float32".
 
-    Returns: a tensor (): nothing has to wait for the GPU.
+    Returns:
+        a tensor (): nothing has to wait for the GPU.
     """
     net.eval()
     on_gpu = x.device.type == "cuda"

@@ -51,7 +51,8 @@ def renorm(state: TrainState, task: Classification, images: Images) -> dict:
 
     Outputs hardly change: they would not at all if batch norm added nothing to variances.
 
-    Returns: factors, by layer.
+    Returns:
+        factors, by layer.
     """
     from cplab.models.layers import rescale_layers
 
@@ -99,9 +100,11 @@ def soften(state: TrainState, task: Classification, images: Images, factor: floa
 def reset(state: TrainState, task: Classification, images: Images, number: float) -> dict:
     """Set one block of layers back to birth, with its momentum and statistics.
 
-    Arguments: number, of the block, from 1, nearest to the images.
+    Arguments:
+        number: of the block, from 1, nearest to the images.
 
-    Raises: CplabError if there is no such block.
+    Raises:
+        CplabError: if there is no such block.
     """
     from cplab.models.layers import blocks
 
@@ -142,7 +145,8 @@ class OwnTreatment(Registered):
             batch: its first image's number in the epoch.
             loss: of this batch, (), for one that acts in each step.
 
-        Raises: CplabError for an error in the function.
+        Raises:
+            CplabError: for an error in the function.
         """
         from cplab.base.seeding import seeded
 
@@ -179,7 +183,11 @@ def treatment(function: Callable | None = None, **options: Any) -> Any:
 
 
 def own_treatment(name: str) -> OwnTreatment:
-    """A treatment of a student's own. Raises: CplabError if it is not defined here."""
+    """A treatment of a student's own.
+
+    Raises:
+        CplabError: if it is not defined here.
+    """
     if name not in OWN_TREATMENTS:
         problem = f"treatment {name} is not defined here"
         raise CplabError(f"{problem}: run the cell that defines it first")
@@ -276,13 +284,17 @@ class Treatment(NamedTuple):
 def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
     """Read the treatments of a run.
 
-    Arguments: value, texts like rate-3@16, or one text of them with spaces between, or tuples
-        (name, strength, first, epochs), or for a function of one's own (function, first) or
-        (function, first, epochs); end, the number of the run's epochs.
+    Arguments:
+        value: texts like rate-3@16, or one text of them with spaces between, or tuples (name,
+            strength, first, epochs), or for a function of one's own (function, first) or (function,
+            first, epochs).
+        end: the number of the run's epochs.
 
-    Returns: treatments in their order in time, without those that have no effect.
+    Returns:
+        treatments in their order in time, without those that have no effect.
 
-    Raises: CplabError.
+    Raises:
+        CplabError.
 
     >>> [treatment.words for treatment in read_treatments("rate-3@16 renorm@4", end=20)]
     ['renorm@4', 'rate-3@16+4']
@@ -312,7 +324,11 @@ def has_effect(treatment: Treatment) -> bool:
 
 
 def read_treatment(value: Any, end: int) -> Treatment:
-    """Read one treatment of a run of `end` epochs, see `read_treatments`. Raises: CplabError."""
+    """Read one treatment of a run of `end` epochs, see `read_treatments`.
+
+    Raises:
+        CplabError.
+    """
     parts = split_treatment(value)
     if len(parts) != 4:
         spelling = "write it like renorm@16, rate-3@16 or decay-0@0+8, or [(function, 16)]"
@@ -344,10 +360,12 @@ def read_treatment(value: Any, end: int) -> Treatment:
 def full_treatment_name(given: Any) -> str:
     """The name of a treatment, with its digest if it is a student's own.
 
-    Arguments: given, the name, or a function of one's own.
+    Arguments:
+        given: the name, or a function of one's own.
 
-    Raises: CplabError for an unknown one. A student's own that is not defined here is allowed, so
-        that its results can be read.
+    Raises:
+        CplabError: for an unknown one. A student's own that is not defined here is allowed, so that
+            its results can be read.
     """
     if isinstance(given, str) and given in TREATMENTS:
         return given
@@ -369,11 +387,13 @@ def kind_of(name: str, epochs: object) -> TreatmentKind:
 def split_treatment(value: object) -> list[Any]:
     """Split a treatment into name, strength, first epoch and number of epochs.
 
-    Arguments: value, a text like rate-3@16+4, in which strength and number may be left out, a tuple
-        of the four, or (function, first) or (function, first, epochs).
+    Arguments:
+        value: a text like rate-3@16+4, in which strength and number may be left out, a tuple of the
+            four, or (function, first) or (function, first, epochs).
 
-    Returns: the four, with None for what is left out; [] for a text that is no treatment, and for
-        what is neither a text nor a collection.
+    Returns:
+        the four, with None for what is left out; [] for a text that is no treatment, and for what
+        is neither a text nor a collection.
 
     >>> split_treatment("rate-3@16"), split_treatment(("renorm", 1.0, 4, 0))
     (['rate', '3', '16', None], ['renorm', 1.0, 4, 0])

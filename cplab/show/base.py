@@ -30,6 +30,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
+from cplab.base import palette
 from cplab.base.errors import CplabError, one_of, quote, whole
 from cplab.estimates import Lack
 from cplab.output.markup import Bundle, bundle, wide
@@ -44,12 +45,12 @@ if TYPE_CHECKING:
     Handle = Artist | Container  # of an entry of a legend
 
 WIDTH = 760  # in pixels of the page, as all sizes of figures
-HEIGHT = 350
-FINE = 2  # dots a pixel, for fine screens
-HEADING = (
+FIGURE_HEIGHT = 350
+DOTS_A_PIXEL = 2  # dots a pixel, for fine screens
+HEADING_STYLE = (
     "font-size:15px;font-weight:bold;line-height:1.3;margin:4px 0"  # a figure's title on a page
 )
-GREY = "#767676"  # its contrast is 4.5 to white and 4.6 to black
+GREY = palette.GREY
 POINT = 0.75  # points of type in a pixel
 TEXT = 13 * POINT
 SMALL = 12 * POINT
@@ -100,16 +101,16 @@ SETTINGS: dict[str, str | float | bool] = {  # of matplotlib
     "ytick.labelsize": TEXT,
 }
 Given = ParamSpec("Given")
-Drawn = TypeVar("Drawn")
+Figured = TypeVar("Figured")
 
 
-def styled(function: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
+def styled(function: Callable[Given, Figured]) -> Callable[Given, Figured]:
     """Decorate a function that draws, so that settings of other code do not count, but the fonts
     that it chose: those of matplotlib's own have no Chinese, for example.
     """
 
     @wraps(function)
-    def draw(*args: Given.args, **options: Given.kwargs) -> Drawn:
+    def draw(*args: Given.args, **options: Given.kwargs) -> Figured:
         chosen = {name: matplotlib.rcParams[name] for name in ("font.family", "font.sans-serif")}
         with sheets.context(SETTINGS | chosen, after_reset=True):
             return function(*args, **options)
@@ -120,7 +121,8 @@ def styled(function: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
 class Figure(matplotlib.figure.Figure):
     """A figure of matplotlib that shows itself as the last line of a cell.
 
-    Arguments: those of matplotlib's; `figure` makes one in the common style.
+    Arguments:
+        args, kwargs: those of matplotlib's figure; `figure` makes one in the common style.
 
     >>> fig = figure("Two points", "epoch", "accuracy, %")
     >>> _ = fig.ax.plot([1, 2], [50, 60], label="blur")
@@ -130,7 +132,7 @@ class Figure(matplotlib.figure.Figure):
     True
     """
 
-    pictures = ""  # of which a figure of photographs consists, in words
+    pictures = ""  # what the pictures of a figure show, in words, if it consists of some
     lacking: tuple[Lack, ...] = ()  # what has to be trained before it shows all its numbers
 
     @property
@@ -161,7 +163,7 @@ class Figure(matplotlib.figure.Figure):
         for text in texts_of(self):
             if text.get_color() == "black":  # a cell's own words
                 text.set_color(GREY)
-        dots_an_inch = width / self.get_figwidth() if width else FINE / POINT * 72
+        dots_an_inch = width / self.get_figwidth() if width else DOTS_A_PIXEL / POINT * 72
         self.set_dpi(dots_an_inch)
         canvas = FigureCanvasAgg(self)
         canvas.draw()
@@ -187,7 +189,7 @@ class Figure(matplotlib.figure.Figure):
         style = f"width:100%;min-width:{narrowest}px;max-width:{width}px;height:auto"
         heading = ""
         if title := self.get_suptitle():
-            heading = f'<p style="{HEADING}">{escape(title)}</p>'
+            heading = f'<p style="{HEADING_STYLE}">{escape(title)}</p>'
             below = height - self.title_height()  # the picture has its title as well, for PDF
             style += f";aspect-ratio:{width}/{below};object-fit:cover;object-position:bottom"
         source = f'src="data:image/png;base64,{code}" alt="{escape(self.alt)}"'
@@ -251,7 +253,7 @@ def figure(
     percent: bool = False,
     *,
     width: int = WIDTH,
-    height: int = HEIGHT,
+    height: int = FIGURE_HEIGHT,
     log: str = "",
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
@@ -315,7 +317,9 @@ def mark(axis: Axis, pixels: int, log: bool) -> None:
 def wrap(text: str, pixels: float, size: float) -> str:
     """Break a text into lines, but never between a number and its interval.
 
-    Arguments: pixels, of a line; size, of the letters, in points.
+    Arguments:
+        pixels: of a line.
+        size: of the letters, in points.
 
     >>> wrap("harm 4.3 ± 0.5", 60, 12).split("\\n")
     ['harm', '4.3\\xa0±\\xa00.5']
@@ -473,8 +477,11 @@ def save(thing: object, path: str | Path, width: int = 1920) -> Path:
         path: of the file.
         width: of a PNG, in dots.
 
-    Returns: the path.
-    Raises: CplabError if there is no figure.
+    Returns:
+        the path.
+
+    Raises:
+        CplabError: if there is no figure.
 
     >>> save(figure("Nothing yet"), "slide.png")  # doctest: +SKIP
     PosixPath('slide.png')

@@ -48,7 +48,7 @@ Points: TypeAlias = Estimate | Sequence[float] | np.ndarray
 # The same, or one curve a seed, (epochs,)
 SeedValues: TypeAlias = Estimate | Sequence[float] | Sequence[np.ndarray] | np.ndarray
 DOTS: LineLook = {"marker": ".", "linestyle": "", "color": GREY}  # one for each seed
-APART = 0.6  # of a bar's place, the gap between two groups
+GROUP_GAP = 0.6  # of a bar's place, the gap between two groups
 NO_POINTS = np.empty((2, 0))  # so that a kind without a line has a name in the legend
 
 
@@ -178,7 +178,7 @@ def bars(
     looks = styles(bar.kind for bar in bars_to_draw)
     grouped = any(isinstance(numbers, Mapping) for numbers in values.values())
     names = [str(bar.group) if grouped else looks[bar.kind].label for bar in bars_to_draw]
-    places = place_bars(names, APART if grouped else 0.0)
+    places = place_bars(names, GROUP_GAP if grouped else 0.0)
     note = source or seeds_line(bar.points for bar in bars_to_draw)
     fig = figure(title, "", y, percent, source=note, **size)
     fig.lacking = lacking_in([bar.points for bar in bars_to_draw])
@@ -241,8 +241,12 @@ def draw_bars(
 ) -> "BarContainer":
     """Draw the bars of a kind with their intervals, or words where nothing is trained.
 
-    Arguments: places, (bars,); points, what each shows.
-    Returns: the bars.
+    Arguments:
+        places: (bars,).
+        points: what each shows.
+
+    Returns:
+        the bars.
     """
     drawn = fig.ax.bar(
         places,
@@ -432,8 +436,9 @@ def rows_of(kind: str, rows: object, advice: str, count: int | None = None) -> n
 def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> "pd.DataFrame":
     """Make a table of Estimates with their intervals, and the seeds of the first in each row.
 
-    Arguments: rows, {words: {column: an Estimate, one number a seed, or text}}; digits after the
-        point.
+    Arguments:
+        rows: {words: {column: an Estimate, one number a seed, or text}}.
+        digits: after the point.
 
     >>> table({"blur": {"harm": [1.0, 2.0]}}).to_dict("index")
     {'blur': {'harm': '1.5 ± 6.4', 'seeds': 2}}

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from cplab.base import palette
 from cplab.base.errors import CplabError, whole
-from cplab.output.answers import BEGIN, Guess, Line, Prediction, Question, from_json
+from cplab.output.answers import LINE_BEGIN, Guess, Line, Prediction, Question, from_json
 from cplab.output.styles import LIVE
 from cplab.show.base import Figure, figure, styled
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-TRUTH = "#0072B2"
+TRUTH = palette.BLUE
 SLIDE = (752, 423)  # its size in pixels of a page, 16 to 9
 COLUMN = 36  # letters of a line of an answer, beside its bar
-ROWS = 4  # the fewest on a slide: bars of two answers are no wider than those of four
+FEWEST_ROWS = 4  # the fewest on a slide: bars of two answers are no wider than those of four
 QUOTED = re.compile(r"^[> \t]+", re.M)  # what a mail writes before each line of another mail
 
 Asked = TypeVar("Asked", Question, Prediction)
@@ -55,9 +56,14 @@ def read_handed_in(source: str | Path) -> list[HandedIn]:
     Lines of another lab than most are left out. Of lines with one name, or without a name from one
     tab of a browser, the last counts.
 
-    Arguments: source, a file of lines, or a folder; folders in it are read as well.
-    Returns: one line for each student.
-    Raises: CplabError if there is no line.
+    Arguments:
+        source: a file of lines, or a folder; folders in it are read as well.
+
+    Returns:
+        one line for each student.
+
+    Raises:
+        CplabError: if there is no line.
     """
     found = list[HandedIn]()
     unread = list[str]()
@@ -112,7 +118,9 @@ def files_in(source: Path) -> list[tuple[Path, str]]:
 
     Files and folders whose names begin with a dot, which the operating system and JupyterLab make,
     are left out.
-    Raises: CplabError if there is no such file or folder.
+
+    Raises:
+        CplabError: if there is no such file or folder.
     """
     if source.is_file():
         return [(source, source.name)]
@@ -137,7 +145,7 @@ def read_lines(path: Path) -> tuple[list[Line], list[int]]:
     # PowerShell, which may have put all lines into one file, writes UTF-16
     encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
     text = QUOTED.sub("", content.decode(encoding, "replace"))
-    starts = [match.start() for match in BEGIN.finditer(text)]
+    starts = [match.start() for match in LINE_BEGIN.finditer(text)]
     for start, end in pairwise([*starts, len(text)]):
         line = from_json(text[start:end])
         if line:
@@ -155,8 +163,11 @@ def class_table(source: str | Path) -> pd.DataFrame:
     checks passed, how many answers and guesses were given, and the file. Students whose answers are
     all the same are printed.
 
-    Arguments: source, as in `class_figure`.
-    Raises: CplabError if there is no line.
+    Arguments:
+        source: as in `class_figure`.
+
+    Raises:
+        CplabError: if there is no line.
 
     >>> class_table("answers")
     Traceback (most recent call last):
@@ -206,7 +217,9 @@ def class_figure(source: str | Path, question: int = 1) -> Figure:
             lines that `lab.hand_in` writes. The last line of each student counts.
         question: which one. The first is the one that split the class most, the next ones follow;
             predictions come last.
-    Raises: CplabError if there is no line.
+
+    Raises:
+        CplabError: if there is no line.
 
     >>> class_figure("answers")
     Traceback (most recent call last):
@@ -232,7 +245,8 @@ def class_figure(source: str | Path, question: int = 1) -> Figure:
 def by_digest(lines: Iterable[Line], kind: type[Asked]) -> list[list[Asked]]:
     """What the students answered to each question, or to each prediction: a list for each of them.
 
-    Arguments: kind, Question or Prediction.
+    Arguments:
+        kind: Question or Prediction.
     """
     given: dict[str, list[Asked]] = {}
     for line in lines:
@@ -266,7 +280,7 @@ def draw_choices(ax: Axes, given: Sequence[Question]) -> None:
     ax.set_yticks(range(len(labels)), labels)
     ax.set_xlabel("students")
     ax.set_xlim(0, None)
-    ax.set_ylim(max(len(labels), ROWS) - 0.5, -0.5)
+    ax.set_ylim(max(len(labels), FEWEST_ROWS) - 0.5, -0.5)
     ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)

@@ -16,7 +16,7 @@ from cplab.pictures.previews import PICTURES, few_images, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
 from cplab.specs.profiles import Profile
 
-GAP = 4  # pixels between two images of a row
+IMAGE_GAP = 4  # pixels between two images of a row
 ROW_GAP = 6  # pixels between two rows
 
 
@@ -44,7 +44,9 @@ def strips(
     # All lengths are in pixels of the page
     captions_width = 16 + round(7.4 * max(map(len, rows)))
     most_images = max(1, *map(len, rows.values()))
-    side = min(largest, (width - captions_width + GAP) // most_images - GAP)  # of an image
+    side = min(
+        largest, (width - captions_width + IMAGE_GAP) // most_images - IMAGE_GAP
+    )  # of an image
     row_height = side + ROW_GAP
     title_height = height_of_title(title, width)
     fig = figure(title, width=width, height=title_height + row_height * len(rows))
@@ -64,7 +66,7 @@ def strips(
             left = captions_width / width
             fig.text(left, middle, NOT_TRAINED, va="center", color=GREY)
         for column, image in enumerate(np.asarray(images)):
-            left = captions_width + column * (side + GAP)
+            left = captions_width + column * (side + IMAGE_GAP)
             place = Bbox.from_bounds(left / width, bottom / height, side / width, side / height)
             picture = BboxImage(
                 TransformedBbox(place, fig.transFigure),

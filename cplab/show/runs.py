@@ -94,7 +94,9 @@ def accuracies_with_controls(
 ) -> dict[str, dict[int, Estimate]]:
     """The accuracies of runs and of two controls, {deficit or control: {length: accuracy}}.
 
-    Arguments: run, with whose onset all deficits begin; runs_by_deficit, of every length.
+    Arguments:
+        run: with whose onset all deficits begin.
+        runs_by_deficit: of every length.
     """
     lengths = {0}
     for runs in runs_by_deficit.values():
@@ -390,7 +392,8 @@ def end_in_words(label: str, harm: Estimate) -> str:
 def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) -> Figure:
     """Draw harm against the clear epochs after the deficit, a line for each of several runs.
 
-    Arguments: runs, {label: run}, of the schedule `fixed`.
+    Arguments:
+        runs: {label: run}, of the schedule `fixed`.
 
     >>> blur = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
     >>> harm_curves({"blurred from birth": blur}).ax.get_xlabel()

@@ -36,7 +36,7 @@ from cplab.specs.spec import Spec
 Description = object  # nested tuples of plain data: equal ones compute the same
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
 GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}  # instructions that read one
-# What Python adds to the body of a class, of which nothing is computed
+# What Python adds to the body of a class, and nothing is computed from
 PLACES = {"__module__", "__qualname__", "__doc__", "__firstlineno__", "__static_attributes__"}
 IGNORED = PLACES | {"__dict__", "__weakref__", "__annotations__", "__cplab__", "__wrapped__"}
 IGNORED |= {"__abstractmethods__", "_abc_impl", "__annotate_func__", "__annotations_cache__"}
@@ -215,7 +215,11 @@ class Reading:
         self.digest = hashlib.sha256(encoded).hexdigest()[:8]
 
     def definition(self) -> Definition:
-        """What another process needs. Raises: CplabError if something cannot be sent."""
+        """What another process needs.
+
+        Raises:
+            CplabError: if something cannot be sent.
+        """
         return Definition(self.digest, self.text(), self.content(), self.cells(), self.unknown)
 
     def describe(self, value: Any) -> Description:
@@ -343,7 +347,8 @@ class Reading:
     def content(self) -> bytes:
         """The function, pickled with every own function and class that it needs, for `received`.
 
-        Raises: CplabError if it holds something that cannot be sent.
+        Raises:
+            CplabError: if it holds something that cannot be sent.
         """
         if find_spec("cloudpickle") is None:
             return b""
@@ -470,7 +475,9 @@ def describe_imports(imports: Set[Import], package: str | None) -> Description:
     """Describe import statements: by their modules' names, and by what the files of own ones say
     now, which they reach to any depth. A worker reads these files, whatever is loaded here.
 
-    Arguments: imports, of a function; package, in which it is, for relative ones.
+    Arguments:
+        imports: of a function.
+        package: in which it is, for relative ones.
     """
     waiting = set[str]()
     for statement in imports:

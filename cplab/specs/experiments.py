@@ -1,6 +1,6 @@
 """Experiments: calls of functions whose results are stored beside those of runs.
 
-Such a function is decorated with `experiment` (cplab.results.experiments), and registered as
+Such a function is decorated with `experiment` (cplab.results.declare), and registered as
 deficits and measurements are (cplab.specs.own).
 """
 
@@ -49,7 +49,11 @@ class ExperimentFunction(Registered):
         return defaults_of(self.apply)
 
     def spec(self, *args: Any, **kwargs: Any) -> "Experiment":
-        """Describe a call without computing it. Raises: CplabError for what is not allowed."""
+        """Describe a call without computing it.
+
+        Raises:
+            CplabError: for what is not allowed.
+        """
         checked = class_of_arguments(self.apply)(*args, **kwargs)
         values = {name: without_numpy(getattr(checked, name)) for name in self.defaults}
         different = []
@@ -154,7 +158,11 @@ class Experiment(Spec):
 
     @property
     def function(self) -> ExperimentFunction:
-        """Its function. Raises: CplabError if that is not defined here."""
+        """Its function.
+
+        Raises:
+            CplabError: if that is not defined here.
+        """
         module = self.address.partition(":")[0]
         if self.name not in FUNCTIONS and module.startswith("cplab."):
             with suppress(ImportError):

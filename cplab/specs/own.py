@@ -67,7 +67,8 @@ def entry_decorator(kind: type[Registered], thing: Any, options: dict[str, Any])
             as in @deficit(label="grey").
         options: fields of its entry.
 
-    Returns: the function; for None a decorator, which Python then calls with the function.
+    Returns:
+        the function; for None a decorator, which Python then calls with the function.
     """
     if thing is None:
         return partial(entry_decorator, kind, options=options)
@@ -94,7 +95,8 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
         thing: anything that can be called.
         options: fields of its entry, or None for those that its decorator gave.
 
-    Raises: CplabError for an unknown option, and for what cannot be sent to another process.
+    Raises:
+        CplabError: for an unknown option, and for what cannot be sent to another process.
     """
     table = TABLES[kind]
     for entry in table.values():
@@ -151,7 +153,11 @@ def plain_name(value: Any) -> Any:
 
 
 def check_options(kind: type[Registered], name: str, options: Mapping[str, object]) -> None:
-    """Check the options of a function's decorator. Raises: CplabError for an unknown one."""
+    """Check the options of a function's decorator.
+
+    Raises:
+        CplabError: for an unknown one.
+    """
     allowed = {"version"}
     for field in fields(kind):
         if field.name not in FIXED:
@@ -177,11 +183,14 @@ def options_in_digest(kind: type[Registered], options: Mapping[str, object]) -> 
 def full_name(kind: type[Registered], given: Callable | Value) -> str | Value:
     """The name of an entry, with its digest if it is a student's own.
 
-    Arguments: kind, of entry; given, the entry's name or its function. A name without a digest
-        stands for the package's, or else for a student's own of this name, the one that was given
-        last, or else for the gallery's.
+    Arguments:
+        kind: of entry.
+        given: the entry's name or its function. A name without a digest stands for the package's,
+            or else for a student's own of this name, the one that was given last, or else for the
+            gallery's.
 
-    Returns: the name; anything that is not registered as it is.
+    Returns:
+        the name; anything that is not registered as it is.
     """
     if callable(given):
         return add_entry(kind, given).name

@@ -19,13 +19,14 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from cplab.base.errors import CplabError, Diverged, quote
 
 Class = TypeVar("Class", bound=type)
-Value = TypeVar("Value")
+Checked = TypeVar("Checked")
 
 
 def refuse_bool(value: object) -> object:
     """Return a value, but refuse True and False, which Python would take for 1 and 0.
 
-    Raises: ValueError, which pydantic turns into an error of its field.
+    Raises:
+        ValueError: which pydantic turns into an error of its field.
     """
     if isinstance(value, bool):
         raise ValueError("it should be a number")
@@ -82,7 +83,7 @@ def assign(spec: object, **values: object) -> None:
         object.__setattr__(spec, name, value)
 
 
-def check_spec(spec: Value) -> Value:
+def check_spec(spec: Checked) -> Checked:
     """Return a spec; raise a CplabError for anything else."""
     if not isinstance(spec, Spec):
         raise CplabError(f"{quote(spec)} is not a run: give cplab.Run(...)")
@@ -138,7 +139,9 @@ def computed_once(compute_hash: Callable[[Any], int]) -> Callable[[Any], int]:
 def first_problem(error: ValidationError, checked: type) -> str:
     """Write the first of pydantic's errors on one line: what is wrong, what is allowed, what to do.
 
-    Arguments: error; checked, the class whose arguments did not fit.
+    Arguments:
+        error: the error.
+        checked: the class whose arguments did not fit.
     """
     first = error.errors(include_url=False)[0]
     parameters = [*inspect.signature(checked).parameters]
@@ -171,9 +174,12 @@ def argument_words(name: str, title: str, parameters: list[str]) -> str:
 def plain_data(name: str, value: object) -> Any:
     """Return a value as it would come back from a JSON file. numpy's numbers become Python's.
 
-    Arguments: name, of the value in an error.
+    Arguments:
+        name: of the value in an error.
 
-    Raises: CplabError for a value that JSON cannot hold; Diverged for numbers that are not finite.
+    Raises:
+        CplabError: for a value that JSON cannot hold.
+        Diverged: for numbers that are not finite.
 
     >>> import numpy as np
     >>> plain_data("it", {"layers": np.int64(3), "right": np.float32(0.5)})

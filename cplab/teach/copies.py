@@ -19,12 +19,12 @@ CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
 
 # A picture in a lab's text: ![words](../docs/pictures/name)
-PICTURE = re.compile(r"(?P<words>!\[.*?\])\(\.\./(?P<place>docs/pictures/(?P<name>[\w.]+))\)")
+LAB_PICTURE = re.compile(r"(?P<words>!\[.*?\])\(\.\./(?P<place>docs/pictures/(?P<name>[\w.]+))\)")
 ATTACHED = r"\g<words>(attachment:\g<name>)"  # it in a copy
 
 COURSE = ("00", "01", "02", "03", "04", "05")  # labs that make the course; the others go further
-LAST = "what_you_know_now"  # the last page of the course
-PAGES = (LAST, "from_nothing")  # notebooks beside the labs, which have no number
+LAST_PAGE = "what_you_know_now"  # the last page of the course
+PAGES = (LAST_PAGE, "from_nothing")  # notebooks beside the labs, which have no number
 FURTHER = "going-further"  # where these are in a folder of copies
 
 
@@ -34,7 +34,7 @@ def in_course(path: Path) -> bool:
     >>> [in_course(path) for path in labs("00") + labs("00b")]
     [True, False]
     """
-    return path.stem.partition("_")[0] in COURSE or path.stem == LAST
+    return path.stem.partition("_")[0] in COURSE or path.stem == LAST_PAGE
 
 
 def folder_of(folder: Path, path: Path) -> Path:
@@ -89,10 +89,10 @@ def portable(path: Path) -> str:
     notebook = json.loads(path.read_text("utf-8"))
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
-        for match in PICTURE.finditer(text):
+        for match in LAB_PICTURE.finditer(text):
             picture = b64encode((path.parents[1] / match["place"]).read_bytes()).decode()
             cell.setdefault("attachments", {})[match["name"]] = {"image/png": picture}
-            cell["source"] = PICTURE.sub(ATTACHED, text)
+            cell["source"] = LAB_PICTURE.sub(ATTACHED, text)
     notebook["metadata"]["cplab"] = {"digest": lab_digest(path)}
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
@@ -124,10 +124,15 @@ def copy_labs(
     """Copy the labs into a folder, never over a file that is there. Beside a copy of an earlier
     text, or one that cannot be read, a fresh one is written, with a number after its name.
 
-    Arguments: folder; copy, from a lab's path to the text of its copy, by default the lab's own;
-        paths, of the labs, by default all labs and pages; place, from the folder and a lab's path
-        to the folder of its copy.
-    Raises: CplabError where they cannot be written; each file is written whole or not at all.
+    Arguments:
+        folder: the folder.
+        copy: from a lab's path to the text of its copy, by default the lab's own.
+        paths: of the labs, by default all labs and pages.
+        place: from the folder and a lab's path to the folder of its copy.
+
+    Raises:
+        CplabError: where they cannot be written.
+        each file is written whole or not at all.
     """
     new = list[str]()
     fresh = list[str]()

@@ -165,10 +165,17 @@ KINDS: dict[str, Callable[[HomeworkTask], list[NotebookNode]]] = {
 def build_copies(folder: Path, kind: str, lab: str = "") -> Copied:
     """Write copies of the labs.
 
-    Arguments: kind, one of `KINDS`; for nbgrader, the folder becomes that of a course, with
-        `source` and nbgrader_config.py; lab, a lab's number, by default all.
-    Returns: which files are new.
-    Raises: CplabError where they cannot be written.
+    Arguments:
+        folder: where they are written.
+        kind: one of `KINDS`. For nbgrader, the folder becomes that of a course, with `source` and
+            nbgrader_config.py.
+        lab: a lab's number, by default all.
+
+    Returns:
+        which files are new.
+
+    Raises:
+        CplabError: where they cannot be written.
     """
     from nbformat import reads, writes
 

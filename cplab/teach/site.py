@@ -54,18 +54,18 @@ hours to train.
 ![{words}](pictures/flagship.png)
 """
 WORDS = "Test accuracy by clear epochs: blurred from birth, blurred at epoch 24, and their twin"
-EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab's exercises
+EXERCISE_HEADING = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab's exercises
 # In Markdown: a formula in LaTeX, $$of its own$$ or $in a line$; a picture; the beginning of a link
 # to a notebook or a document
 FORMULA = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.S)
-PICTURE = re.compile(r"!\[(?P<words>.*?)\]\((?P<place>.*?)\)")
+PICTURE_LINK = re.compile(r"!\[(?P<words>.*?)\]\((?P<place>.*?)\)")
 LINK = re.compile(r"\((?:\.\./)*(?:labs/)?(?P<name>[\w-]+)\.(?:ipynb|md)")
 SECTION = re.compile(r"## (?P<words>.+)\n*")  # a heading at the beginning of a text
 FOLDED = "jp-MarkdownHeadingCollapsed"  # in the metadata of a heading whose section is folded
 SCREEN = "<cplab-nursery"
 UP = '<p>On this page, <a href="#screen">the screen above</a> is for this as well.</p>'
 SECTIONS = "<!--sections-->"  # where their links stand on a page
-HEADING = re.compile(r'<h2[^>]* id="([^"]+)"[^>]*>(.*?)<a class="anchor-link"', re.S)
+SECTION_HEADING = re.compile(r'<h2[^>]* id="([^"]+)"[^>]*>(.*?)<a class="anchor-link"', re.S)
 TAG = re.compile(r"<[^>]*>")
 HOW_TO_RUN = re.compile(r"\*Shift\+Enter, cell by cell.*?\* ")  # in a notebook
 NEED_PYTHON = "*They need Python: open the lab in Jupyter.*"
@@ -89,8 +89,12 @@ BACK = """{%- extends "default/module.html.jinja2" -%}{%- block module_list_link
 def build_site(folder: Path, lab: str = "") -> list[Path]:
     """Write the site, and return its pages. A bar says which page is written.
 
-    Arguments: folder, which is made; lab, the beginning of the file names of the labs to write.
-    Raises: CplabError where a library is missing, or a file cannot be written.
+    Arguments:
+        folder: which is made.
+        lab: the beginning of the file names of the labs to write.
+
+    Raises:
+        CplabError: where a library is missing, or a file cannot be written.
     """
     ask_for_libraries()
     try:
@@ -123,7 +127,8 @@ def ask_for_libraries() -> None:
 async def write_pages(folder: Path, lab: str) -> None:
     """Write all pages of the site: those with cells to run side by side, one on each core.
 
-    Arguments: as of `build_site`.
+    Arguments:
+        folder, lab: as of `build_site`.
     """
     from nbformat import read
     from tqdm import tqdm
@@ -233,9 +238,14 @@ async def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
     """Run a notebook in a kernel, without results of this machine and without images of data sets,
     which a page may not show: drawn pictures replace them.
 
-    Arguments: folder, in which it runs.
-    Returns: the notebook with its outputs.
-    Raises: an error of nbclient's that shows the cell, where one fails or does not end.
+    Arguments:
+        folder: in which it runs.
+
+    Returns:
+        the notebook with its outputs.
+
+    Raises:
+        an error of nbclient's that shows the cell, where one fails or does not end.
     """
     from nbclient import NotebookClient
 
@@ -261,7 +271,7 @@ def fit_for_a_page(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         cell.source = cell.metadata.get("page", cell.source)
         cell.source = HOW_TO_RUN.sub("", cell.source)
-        cell.source = EXERCISES.sub(rf"\1\n\n{NEED_PYTHON}", cell.source)
+        cell.source = EXERCISE_HEADING.sub(rf"\1\n\n{NEED_PYTHON}", cell.source)
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     keep_one_screen(notebook)
@@ -304,7 +314,8 @@ def keep_one_screen(notebook: NotebookNode) -> None:
 def write_reference(folder: Path) -> str:
     """Write a page for each module with public names, made from their docstrings by pdoc.
 
-    Returns: the page that lists these names, as Markdown.
+    Returns:
+        the page that lists these names, as Markdown.
     """
     from jinja2 import BaseLoader, ChoiceLoader, DictLoader
     from pdoc import pdoc, render
@@ -370,7 +381,7 @@ def write_page(path: Path, notebook: NotebookNode, menu: str, below: str = "") -
 
 def sections(page: str) -> str:
     """Links to the sections of a page, in HTML; nothing if it has not even two."""
-    headings = HEADING.findall(page)
+    headings = SECTION_HEADING.findall(page)
     if len(headings) < 2:
         return ""
     links = ""
@@ -383,7 +394,7 @@ def text_for_page(markdown: str) -> str:
     """A notebook's text for a page: formulas as MathML, pictures that scroll on a phone,
     and links to pages in place of notebooks and documents."""
     text = FORMULA.sub(formula, markdown)
-    text = PICTURE.sub(lambda match: picture(match["words"], match["place"]), text)
+    text = PICTURE_LINK.sub(lambda match: picture(match["words"], match["place"]), text)
     return LINK.sub(r"(\g<name>.html", text)
 
 
@@ -399,7 +410,9 @@ def formula(match: re.Match) -> str:
 def picture(words: str, place: str) -> str:
     """A picture in HTML, as it is in a folder of pages.
 
-    Arguments: words, for readers who cannot see it; place, of its file, as a notebook has it.
+    Arguments:
+        words: for readers who cannot see it.
+        place: of its file, as a notebook has it.
     """
     source = re.sub(r"^(\.\./)*docs/", "", place)  # the pictures were copied beside the page
     size = "max-width:100%;min-width:700px"  # its words were drawn for 760 pixels

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from cplab import quantities
 from cplab.engine import checkpoints
+from cplab.engine.network import Stretch
 from cplab.engine.train import train
-from cplab.engine.training import Stretch
 from cplab.models.layers import blocks
 from cplab.pictures.data import Images
 from cplab.runs import Run, Step
@@ -100,10 +100,11 @@ def condition(kind: str, deficit: str, onset: int, length: int, seed: int = 0) -
 def look_at(run: Run, net: nn.Module) -> dict[str, float]:
     """What can be seen of a network when its deficit has just ended, all of it on clear images.
 
-    Returns: gradient, the mean norm of the gradient over batches of its own images; share_1 and so
-        on, the part of the squared gradient, by block, in directions that the layers' inputs hardly
-        had under the deficit; loss, of its own images; own_right and new_right, of its own images
-        and of as many others of the training images, in percent, and their difference.
+    Returns:
+        gradient, the mean norm of the gradient over batches of its own images; share_1 and so on,
+        the part of the squared gradient, by block, in directions that the layers' inputs hardly had
+        under the deficit; loss, of its own images; own_right and new_right, of its own images and
+        of as many others of the training images, in percent, and their difference.
     """
     images = run.task.images(CPU)
     others = run.task.images(CPU, 2)
@@ -165,10 +166,12 @@ def hidden_directions(net: nn.Module, deprived: Tensor) -> dict[nn.Module, Tenso
     """For each layer the directions that its inputs hardly had under a deficit: those outside the
     ones with 99 % of the squares.
 
-    Arguments: net; deprived, images (N, C, H, W) as the deficit shows them.
+    Arguments:
+        net: the net.
+        deprived: images (N, C, H, W) as the deficit shows them.
 
-    Returns: by layer (entries of an input, directions), float64. An input is a patch for a
-        convolution.
+    Returns:
+        by layer (entries of an input, directions), float64. An input is a patch for a convolution.
     """
     inputs: dict[nn.Module, Tensor] = {}
 
@@ -292,7 +295,9 @@ class Foretold(NamedTuple):
 def foretell(table: pd.DataFrame, chosen_on: np.ndarray) -> Foretold:
     """Choose a number on some conditions, and test it on the others.
 
-    Arguments: table, of conditions; chosen_on, a mask of those on which to choose.
+    Arguments:
+        table: of conditions.
+        chosen_on: a mask of those on which to choose.
     """
     name = choose(table[chosen_on])
     sign = float(np.sign(correlations(table[chosen_on])[name]))

@@ -17,8 +17,8 @@ from torch.optim.swa_utils import update_bn
 from cplab import deficits
 from cplab.base import devices
 from cplab.base.errors import Cancelled, CplabError, Diverged
+from cplab.engine.network import begin
 from cplab.engine.train import train_epoch
-from cplab.engine.training import begin
 from cplab.labs.lab05_growth import by_column
 from cplab.labs.lab05b_nets import (
     kernel_norms,
@@ -169,7 +169,11 @@ def learn_epoch(
     stop: Event | None,
 ) -> float:
     """Train a network for one epoch by plain SGD (the thesis names no augmentation), and return the
-    mean loss. Raises: Cancelled, Diverged."""
+    mean loss.
+
+    Raises:
+        Cancelled, Diverged.
+    """
     random = torch.Generator().manual_seed(mix_seeds("epoch", seed, epoch))
     order = torch.randperm(len(y), generator=random).to(x.device)
     optimizer = make_optimizer(net.train())
@@ -272,10 +276,13 @@ def steps_of(run: Run) -> list[Step]:
 def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> dict[str, Tensor]:
     """The saliency of each weight of the ranked layers, by layer name, shaped like the weights.
 
-    Arguments: x, normalised images (N, C, H, W), for fisher; metric: magnitude, |w|; random; or
-        fisher, w² F_ii, twice what removing it adds to the loss (nats), to second order: Optimal
-        Brain Damage (LeCun, Denker & Solla 1990) with the exact Fisher information in place of the
-        Hessian, as in Theis et al. (2018).
+    Arguments:
+        net: the network.
+        x: normalised images (N, C, H, W), for fisher.
+        metric: magnitude, |w|; random; or fisher, w² F_ii, twice what removing it adds to the loss
+            (nats), to second order: Optimal Brain Damage (LeCun, Denker & Solla 1990) with the
+            exact Fisher information in place of the Hessian, as in Theis et al. (2018).
+        seed: of a random one.
     """
     information = fisher.diagonal(net, x) if metric == "fisher" else {}  # F_ii by layer
     random = torch.Generator().manual_seed(mix_seeds("saliency", seed))
@@ -339,7 +346,11 @@ class PrunedTraining:
         self.traces: dict[str, list[float]] = {}
 
     def learn(self, steps: Iterable[Step], moment: str) -> None:
-        """Train for some epochs, then test the network and measure its trace. Raises: Diverged."""
+        """Train for some epochs, then test the network and measure its trace.
+
+        Raises:
+            Diverged.
+        """
         for step in steps:
             [row] = train_epoch([self.training], step, self.stop)
             if not math.isfinite(row["train_loss"]):
@@ -363,9 +374,12 @@ def prune(
     """Prune weights of a network, in place, and write the masks of the weights that are kept, by
     layer, into `masks`.
 
-    Arguments: batches, an epoch of training images, on which BatchNorm's statistics are measured
-        again, if given.
-    Returns: layers, weights, kept, predicted and change: see prune_weights.
+    Arguments:
+        batches: an epoch of training images, on which BatchNorm's statistics are measured again, if
+            given.
+
+    Returns:
+        layers, weights, kept, predicted and change: see prune_weights.
     """
     x = probe_images(images)
     old_answers = log_probabilities(net, x)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from cplab.engine import checkpoints
+from cplab.engine.network import Stretch
 from cplab.engine.train import train
-from cplab.engine.training import Stretch
 from cplab.estimates import estimate
 from cplab.pictures.data import Images
 from cplab.runs import Run

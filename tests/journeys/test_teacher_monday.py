@@ -16,8 +16,9 @@ from cplab import show
 pytestmark = pytest.mark.journey_long
 
 LAB = "02_blur_critical_period"
-RIGHT = "answer = harm(early.replace(length=8)).mean"
-WRONG = "answer = harm(early).mean"  # of another length
+OWN_SEEDS = "cplab.sweep(lab02.own_seeds(7))\nanswer = lab02.own_harm().mean"
+RIGHT = 'last = Run("blur", 24, 8)\nanswer = harm(last).mean / lost_time(last).mean'
+WRONG = "answer = harm(early).mean"
 # Type into the cell of an exercise, and save the notebook.
 TYPE = """async ([name, text]) => {
   const isIt = ({model}) =>
@@ -38,7 +39,7 @@ def homework(chromium, answers, tmp_path):
     with jupyterlab(tmp_path) as server, plain_page(chromium) as page:
         open_jupyterlab(page, server)
         notebook = open_notebook(page, f"homework/{LAB}.ipynb")
-        page.evaluate(TYPE, ["answer-02-1", RIGHT])
+        page.evaluate(TYPE, ["answer-02-1", OWN_SEEDS])
         run_all(page, notebook)
         return hand_in(page, notebook, "Ada", answers)
 
@@ -51,9 +52,10 @@ def test_a_check_that_passed_in_the_homework_is_in_the_teacher_s_table(homework,
 
 # A course of nbgrader -----------------------------------------------------------------------------
 
+# What is typed into which cells: in those of solutions a person reads it
 TYPED = {
-    "ada": {"answer-02-1": RIGHT, "solution-02-2": "print('a weaker blur harms less')"},
-    "ben": {"answer-02-1": WRONG, "answer-02-3": "1 / 0"},
+    "ada": {"answer-02-3": RIGHT, "solution-02-1": "answer = 9.1  # one alone: nothing"},
+    "ben": {"answer-02-3": WRONG, "solution-02-2": "1 / 0"},
 }
 
 
@@ -92,11 +94,11 @@ def points(course):
 
 
 def test_a_right_answer_has_its_point_and_a_person_reads_what_was_trained(points):
-    assert points["ada"] == {"02-1": 1, "02-2": "read", "02-3": 0, "02-4": 0}
+    assert points["ada"] == {"02-1": "read", "02-2": 0, "02-3": 1, "02-4": 0}
 
 
-def test_a_wrong_answer_has_no_point_and_one_that_fails_stops_nothing(points):
-    assert points["ben"] == {"02-1": 0, "02-2": 0, "02-3": 0, "02-4": 0}
+def test_a_wrong_answer_has_no_point_and_a_cell_that_fails_stops_nothing(points):
+    assert points["ben"] == {"02-1": 0, "02-2": "read", "02-3": 0, "02-4": 0}
 
 
 def test_what_students_get_has_nothing_of_a_solution(course):
@@ -106,7 +108,7 @@ def test_what_students_get_has_nothing_of_a_solution(course):
 
 def test_a_student_is_told_of_each_exercise(course):
     [page] = (course / "feedback" / "ada" / LAB).glob("*.html")
-    assert "02-1, " in page.read_text("utf-8")
+    assert "02-3, " in page.read_text("utf-8")
 
 
 # A class ------------------------------------------------------------------------------------------

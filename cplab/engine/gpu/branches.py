@@ -68,8 +68,9 @@ class Branches:
     ) -> Tensor:
         """Compute the mean loss of each network, and its gradients.
 
-        Arguments: as for `Stack.passes`; streams, of the GPU, one for each network, if they may run
-            at the same time.
+        Arguments:
+            task, temperature, x, y: as for `Stack.passes`.
+            streams: of the GPU, one for each network, if they may run at the same time.
         """
         arithmetic = task.run.arithmetic
         self.optimizer.zero_grad()

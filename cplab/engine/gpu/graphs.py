@@ -83,7 +83,8 @@ class Graphs:
     def capture(self, x: Tensor, y: Tensor) -> Graph | None:
         """Capture both passes as a graph, and try it. The networks are left as they were.
 
-        Returns: None if the passes cannot be captured, or if the graph has other bits.
+        Returns:
+            None if the passes cannot be captured, or if the graph has other bits.
         """
         if not self.fit():  # a network makes new buffers in each pass
             return None

@@ -22,7 +22,7 @@ SCRIPT = script("cplab-train", "screen/screen", "buttons/training", "buttons/tra
 NOT_HERE = "Training needs PyTorch, which is missing here. All results can be seen."
 LOOK_EVERY = 2  # seconds between two looks whether torch has come
 PAUSED = "stopped: Train goes on from the last checkpoint"
-APART = 1 / 30  # seconds between two messages to pages, of whatever work
+MESSAGE_PAUSE = 1 / 30  # seconds between two messages to pages, of whatever work
 TELL_EVERY = 0.2  # seconds between two messages about how far training is
 
 
@@ -110,7 +110,7 @@ class Task:
         """Tell the page how much is done, in one message; more, what else it shows, see `Live`."""
         live: dict[str, Any] = {"busy": True, "colab": COLAB in sys.modules}
         live |= {"done": now.done, "epochs": now.epochs, "count": now.words}
-        self.link.show(**live, **more)
+        self.link.tell(**live, **more)
 
     def _handle_message(self, widget: Link, content: dict[str, Any], buffers: object) -> None:
         """Handle a message of the page: a greeting, a press, a wait."""
@@ -140,7 +140,7 @@ class Task:
             raise
         finally:
             self.busy = False
-            self.link.show(message=message, error=error)
+            self.link.tell(message=message, error=error)
             self.done.set()
 
 
@@ -158,7 +158,7 @@ class Choice(NamedTuple):
     first: str
 
 
-class Job:
+class TrainButton:
     """A button that starts some work and then stops it, with a progress bar and a message beside
     it, and a picture below. A saved notebook that is read without Python, as on GitHub, has only
     the picture with which it began.
@@ -282,17 +282,23 @@ def how_far(requests: Sequence[Request]) -> HowFar:
     return HowFar(done, epochs, progress_in_words(done, epochs, min(began, default=None)))
 
 
-def train(
+def train_requests(
     requests: Sequence[Request],
     tell: Callable[[HowFar], object],
     hear: Callable[[Request, News], object] = lambda request, news: None,
 ) -> str:
     """Train what requests ask for, one after the other, in this thread.
 
-    Arguments: requests; tell, called a few times a second with how far it is; hear, called with
-        a request and its news, as `Request.listen` has it.
+    Arguments:
+        requests: the requests.
+        tell: called a few times a second with how far it is.
+        hear: called with a request and its news, as `Request.listen` has it.
 
-    Returns: how long it took, in words. Raises: what `Request.train` raises.
+    Returns:
+        how long it took, in words.
+
+    Raises:
+        what `Request.train` raises.
     """
     began = time.monotonic()
     tell_soon = Throttle(lambda: tell(how_far(requests)), TELL_EVERY)
@@ -315,8 +321,9 @@ class Throttle:
     Whatever tells a page something while work goes on goes through a Throttle, since Jupyter's
     server drops messages that come in a flood. All together draw at most 30 times a second.
 
-    Arguments: draw, called in a thread of its own, where an error is printed; seconds, between the
-        end of a drawing and the next one.
+    Arguments:
+        draw: called in a thread of its own, where an error is printed.
+        seconds: between the end of a drawing and the next one.
     """
 
     _turn = threading.Lock()  # held by the one that draws
@@ -357,5 +364,5 @@ class Throttle:
                     self.draw()
                 except Exception:
                     traceback.print_exc()
-                time.sleep(APART)
+                time.sleep(MESSAGE_PAUSE)
             self._hurry.wait(self.seconds)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from cplab.base import palette
 from cplab.base.errors import CplabError, as_list, check_dict, quote
-from cplab.lab.buttons.jobs import Job, Throttle, train
+from cplab.lab.buttons.jobs import Throttle, TrainButton, train_requests
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
 from cplab.output.markup import as_html
 from cplab.results import Request, Result
@@ -22,7 +23,7 @@ from cplab.specs.own import full_name
 
 Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
 Draw = Callable[[Lines], object]  # from lines to a figure, or whatever else an output takes
-DRAWN = 0.5  # seconds between two drawings
+DRAW_PAUSE = 0.5  # seconds between two drawings
 
 
 def live(
@@ -31,7 +32,7 @@ def live(
     *,
     draw: Draw | None = None,
     measure: Measure = (),
-) -> Job:
+) -> TrainButton:
     """Train runs at the press of a button, and draw them as they are trained.
 
     What has been trained before is drawn at once; a second press trains what is missing.
@@ -42,7 +43,9 @@ def live(
         draw: from {label: [(epochs, values), one a seed]} to a figure, or whatever else an output
             takes; by default a line for each seed.
         measure: what else is measured, see `cplab.run`.
-    Returns: the button with its figure; `press` and `wait` do what a student does.
+
+    Returns:
+        the button with its figure; `press` and `wait` do what a student does.
 
     >>> job = live({"no deficit": Run(profile="ci")})
     >>> job.words
@@ -84,7 +87,7 @@ class LiveTraining:
         for group in groups.values():
             self.runs += group
         self.values = Values(self.runs, quantity)
-        self.job = Job("Train", self.train)
+        self.job = TrainButton("Train", self.train)
         request = Request(self.runs, measures)
         for result in request.results.values():
             self.values.add_result(result)
@@ -116,12 +119,12 @@ class LiveTraining:
             self.paint()
         except Exception as error:
             line = f"This could not be drawn: {type(error).__name__}: {error}"
-            self.job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
+            self.job.picture = f'<p style="color:{palette.WRONG}">{html.escape(line)}</p>'
 
     def train(self, stop: threading.Event) -> str:
         """Train what has no result, and say how long it took."""
         request = Request(self.runs, self.measures, stop=stop)
-        draw_soon = Throttle(self.paint_or_say, DRAWN)
+        draw_soon = Throttle(self.paint_or_say, DRAW_PAUSE)
 
         def hear(request: Request, news: News) -> None:
             for run, new in news:
@@ -134,7 +137,7 @@ class LiveTraining:
 
         hear(request, [*request.results.items()])
         try:
-            return f"trained in {train([request], self.job.tell, hear)}"
+            return f"trained in {train_requests([request], self.job.tell, hear)}"
         finally:
             draw_soon.finish()
 

@@ -16,15 +16,15 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 
-import bokeh
 import numpy as np
 
 from cplab import estimates
 from cplab.base.errors import CplabError, as_list, one_of, whole
-from cplab.lab.buttons.jobs import HowFar, Task, train, will_train_here
+from cplab.lab.buttons.jobs import HowFar, Task, train_requests, will_train_here
 from cplab.lab.buttons.training import Values
 from cplab.lab.explorer.explorer_data import (
     NEVER,
@@ -37,10 +37,9 @@ from cplab.lab.explorer.explorer_data import (
     name_of,
     pack_band,
 )
-from cplab.lab.explorer.explorer_figures import figures
 from cplab.lab.screen.link import WHERE, Link, Output, script
+from cplab.lab.screen.offers import EXPLORER, Look, look
 from cplab.output.markup import as_html
-from cplab.output.styles import ink, style
 from cplab.pictures.previews import png, preview
 from cplab.results import Request, Result
 from cplab.results.duration import usual_time
@@ -60,7 +59,6 @@ SCRIPT = script(
     "screen/line",
     "explorer/explorer",
 )
-OFFERED = ("blur", "flip", "permute", "noise")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
 TRAINING = "This point is trained now: its test accuracy grows in orange, a line for each seed."
@@ -79,15 +77,6 @@ class State(TypedDict):
     seeds: bool  # whether each seed has a line
     count: int  # seeds to train
     where: str  # which points are trained, one of WHERES
-
-
-class Look(TypedDict):
-    """The look of a deficit in a page."""
-
-    label: str
-    colour: str
-    name: str
-    ink: str  # black or white, whichever is legible on the colour
 
 
 class SeenLook(Look):
@@ -127,6 +116,8 @@ class Wanted(NamedTuple):
 @cache
 def packed_bokeh() -> str:
     """BokehJS of the installed package, with its sliders, compressed, as text."""
+    import bokeh  # here, since it takes as long to load as all widgets together
+
     folder = Path(bokeh.__file__).parent / "server" / "static" / "js"
     parts = [(folder / name).read_bytes() for name in ("bokeh.min.js", "bokeh-widgets.min.js")]
     packed = gzip.compress(b"\n".join(parts), 6, mtime=0)  # equal each time
@@ -153,7 +144,7 @@ class Explorer:
     def __init__(
         self,
         profile: str | None = None,
-        deficits: Sequence[str | Callable] = OFFERED,
+        deficits: Sequence[str | Callable] = tuple(EXPLORER),
         onset: int = 0,
         length: int = 16,
         **setting: Any,
@@ -260,7 +251,7 @@ class Explorer:
             "content": self.content,
             "state": self.state,
             "html": MARKUP,
-            "version": bokeh.__version__,
+            "version": version("bokeh"),
         }
         text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
         return (
@@ -275,6 +266,8 @@ class Explorer:
 
     def _collect_content(self) -> ExplorerContent:
         """All that explorer.js needs, as plain data."""
+        from cplab.lab.explorer.explorer_figures import figures  # with Bokeh
+
         setting = self.setting
         base = setting.base
         points = setting.points()
@@ -413,7 +406,7 @@ class Explorer:
     def _show_cost(self) -> None:
         """Show how long training takes, unless something is being trained, or nothing can be."""
         if will_train_here() and not self._task.busy:
-            self.link.show(message=self.cost())
+            self.link.tell(message=self.cost())
 
     def _work(self, stop: threading.Event) -> str:
         """Train the next seeds with their controls. Returns the last message."""
@@ -439,7 +432,7 @@ class Explorer:
                         accuracies.add_row(run, new)
 
         hear(request, [*request.results.items()])
-        took = train([request], tell, hear)
+        took = train_requests([request], tell, hear)
         self.content = self._collect_content()
         self.link.content = json.dumps(self.content)
         seeds = sorted({run.seed for run in runs})
@@ -469,17 +462,6 @@ def are_one_network(trained: Run, run: Run, row: Mapping[str, Any]) -> bool:
 
 
 # Parts ------------------------------------------------------------------------------------------
-
-
-def look(name: str) -> Look:
-    """The look of a deficit as plain data."""
-    drawn = style(name)
-    return {
-        "label": drawn.label,
-        "colour": drawn.colour,
-        "name": name,
-        "ink": ink(drawn.colour),
-    }
 
 
 @cache

@@ -17,6 +17,7 @@ import numpy as np
 from cplab import estimates, quantities
 from cplab.base.errors import CplabError, whole
 from cplab.estimates import Estimate
+from cplab.lab.screen.offers import EXPLORER
 from cplab.output.styles import label
 from cplab.results import Result, seeds
 from cplab.results.result import LAST
@@ -26,12 +27,6 @@ from cplab.runs import Run
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # in epochs
 # The longest that is offered, unless the explorer is asked for a longer one: few points have more
 LONGEST_OFFERED = 60
-CONDITIONS = {  # of a network, in the headline
-    "blur": "blurred",
-    "flip": "shown flipped images",
-    "permute": "given permuted labels",
-    "noise": "shown noise",
-}
 Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, (epochs,), by seed
 
 
@@ -221,9 +216,10 @@ def name_network(point: Point) -> str:
 
     >>> name_network(Point("blur", 0, 16)), name_network(Point("flip", 24, 8))
     ('the network blurred for its first 16 epochs', \
-'the network shown flipped images at epoch 24 for 8 epochs')
+'the network shown images upside down at epoch 24 for 8 epochs')
     """
-    condition = CONDITIONS.get(point.deficit, f"with {label(point.deficit)}")
+    offer = EXPLORER.get(point.deficit)
+    condition = offer.words if offer else f"with {label(point.deficit)}"
     epochs = epochs_in_words(point.length)
     window = f"at epoch {point.onset} for {epochs}" if point.onset else f"for its first {epochs}"
     return f"the network {condition} {window}"

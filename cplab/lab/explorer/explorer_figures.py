@@ -13,12 +13,9 @@ from bokeh.palettes import RdBu11
 from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
 
-from cplab.output.styles import LIVE
+from cplab.base import palette
 
-INK = "#222222"  # of texts and lines
-CLEAR = "#666666"  # of runs without a deficit
-FAINT = "#888888"
-WHITE = {"background_fill_color": "#FFFFFF", "background_fill_alpha": 0.75}  # behind words
+WHITE = {"background_fill_color": palette.WHITE, "background_fill_alpha": 0.75}  # behind words
 LOOK = """
 :host { color: var(--ink); }
 .noUi-target { background: var(--soft); border-color: var(--edge); box-shadow: none; }
@@ -66,18 +63,22 @@ def life(accuracy: tuple[float, float], longest: int) -> figure:
     for name, strength in {"clear": 1.0, "other": PALE, "own": 1.0}.items():
         band = empty_source(name, "x", "low", "mean", "high", "words")
         seeds = empty_source(f"{name} seeds", "xs", "ys")
-        fig.varea("x", "low", "high", source=band, name=name, color=CLEAR, alpha=0.2 * strength)
-        fig.multi_line("xs", "ys", source=seeds, name=name, color=CLEAR, alpha=0.5)
+        fig.varea(
+            "x", "low", "high", source=band, name=name, color=palette.CLEAR, alpha=0.2 * strength
+        )
+        fig.multi_line("xs", "ys", source=seeds, name=name, color=palette.CLEAR, alpha=0.5)
         line = fig.line(
-            "x", "mean", source=band, name=name, color=CLEAR, alpha=strength, line_width=2.5
+            "x", "mean", source=band, name=name, color=palette.CLEAR, alpha=strength, line_width=2.5
         )
         lines.append(line)
     live = empty_source("live", "xs", "ys")
-    fig.multi_line("xs", "ys", source=live, color=LIVE.colour, line_width=2)
+    fig.multi_line("xs", "ys", source=live, color=palette.LIVE, line_width=2)
     places = empty_source("bracket", "x", "low", "high")
-    fig.segment("x", "low", "x", "high", source=places, color=INK, line_width=2.5)
+    fig.segment("x", "low", "x", "high", source=places, color=palette.INK, line_width=2.5)
     for end in ("low", "high"):
-        fig.scatter("x", end, source=places, marker="dash", size=9, color=INK, line_width=2.5)
+        fig.scatter(
+            "x", end, source=places, marker="dash", size=9, color=palette.INK, line_width=2.5
+        )
     tags = empty_source("tag", "x", "y", "text", "align", "baseline", "offset", "weight")
     fig.text(
         "x",
@@ -89,7 +90,7 @@ def life(accuracy: tuple[float, float], longest: int) -> figure:
         y_offset={"field": "offset"},
         text_font_style={"field": "weight"},
         text_font_size="14px",
-        text_color=INK,
+        text_color=palette.INK,
         **WHITE,
     )
     fig.add_tools(HoverTool(renderers=lines, tooltips="@words"))
@@ -116,9 +117,9 @@ def harm_map(axes: Mapping[str, Sequence[str]]) -> figure:
         source=cells,
         fill_color=linear_cmap("value", RdBu11, -1, 1),
         fill_alpha="alpha",
-        line_color=FAINT,
+        line_color=palette.FAINT,
         hatch_pattern="/",
-        hatch_color=FAINT,
+        hatch_color=palette.FAINT,
         hatch_alpha="hatch",
         hatch_scale=16,
     )
@@ -139,7 +140,7 @@ def harm_map(axes: Mapping[str, Sequence[str]]) -> figure:
         0.94,
         0.9,
         source=mark,
-        line_color=INK,
+        line_color=palette.INK,
         line_width=3,
         line_alpha="alpha",
         fill_alpha=0,
@@ -171,8 +172,8 @@ def empty(**options: Any) -> figure:
     fig.axis.axis_label_text_font_size = "12px"
     fig.axis.major_label_text_font_size = "11px"
     fig.axis.minor_tick_line_color = None
-    fig.axis.axis_label_text_color = INK
-    fig.axis.major_label_text_color = INK
+    fig.axis.axis_label_text_color = palette.INK
+    fig.axis.major_label_text_color = palette.INK
     return fig
 
 

@@ -25,14 +25,17 @@
 //   scale             of the weights at birth, times that of He et al. 2015
 //   rate              of learning
 //   every             epochs between two tests
-//   block, mask, names   for these kinds of deficit:
+//   names             of the classes under `permute`
+//   strengths         of the deficits that have one, by kind
 //
-//     mosaic    the mean of each square of `block` × `block` pixels
-//     flip      upside down
-//     noise     noise, different for each image
-//     permute   the label y becomes `names[y]`
-//     cover     grey where `mask` has a bit: 36 hexadecimal digits, three a row of 12 pixels
-//     own.kind  a student's own
+// The kinds of deficit:
+//
+//   mosaic     the mean of each square; its strength is the pixels of a side
+//   flip       upside down
+//   noise      noise, different for each image
+//   permute    the label y becomes `names[y]`
+//   cover      grey where its strength has a bit: 36 hexadecimal digits, three a row of 12 pixels
+//   own.kind   a student's own
 //
 // Their twin is the same network without a window; it is as old as one of them when it has had as
 // many clear epochs. What networks of a seed have in common is trained once.
@@ -113,28 +116,28 @@ function engine() {
   }
 
   // Images as a network sees them under a deficit, a new array; those of `permute` are as before.
-  // Arguments: images (count, PIXELS); kind; block and mask, for the deficits that need them; random,
-  // a generator, for the noise.
-  function spoil(images, kind, {block, mask}, random) {
+  // Arguments: images (count, PIXELS); kind; strength, for a deficit that has one; random, a
+  // generator, for the noise.
+  function spoil(images, kind, strength, random) {
     const seen = Float32Array.from(images);
     for (let at = 0; at < seen.length; at++) {
       const x = at % SIDE;
       const y = Math.floor(at / SIDE) % SIDE;
       if (kind === "noise") seen[at] = normal(random);
       if (kind === "flip") seen[at] = images[at + SIDE * (SIDE - 1 - 2 * y)];
-      if (kind === "mosaic") seen[at] = squareMean(images, at - SIDE * y - x, x, y, block);
-      if (kind === "cover" && covers(mask, x, y)) seen[at] = 0; // the mean of all images
+      if (kind === "mosaic") seen[at] = squareMean(images, at - SIDE * y - x, x, y, strength);
+      if (kind === "cover" && covers(strength, x, y)) seen[at] = 0; // the mean of all images
     }
     return seen;
   }
 
   // The mean of the square around pixel (x, y) in the image whose first pixel is `first`. At the
   // edge a square may be smaller.
-  function squareMean(images, first, x, y, block) {
-    const left = x - (x % block);
-    const top = y - (y % block);
-    const right = Math.min(left + block, SIDE);
-    const bottom = Math.min(top + block, SIDE);
+  function squareMean(images, first, x, y, side) {
+    const left = x - (x % side);
+    const top = y - (y % side);
+    const right = Math.min(left + side, SIDE);
+    const bottom = Math.min(top + side, SIDE);
     let sum = 0;
     for (let row = top; row < bottom; row++)
       for (let column = left; column < right; column++) sum += images[first + SIDE * row + column];
@@ -308,7 +311,7 @@ function engine() {
     let lesson;
     return () => {
       lesson ??= {
-        images: spoil(images, kind, plan, noise.copy()),
+        images: spoil(images, kind, plan.strengths[kind], noise.copy()),
         labels: kind === "permute" ? labels.map((label) => plan.names[label]) : labels,
       };
       return lesson;

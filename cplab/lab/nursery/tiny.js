@@ -34,6 +34,7 @@ const BARE = "Nothing is covered yet: paint at least one field.";
 const CLEAR_AND_SEEN = "Digits, and what the network sees of them";
 const NONE_WRONG = "There is no digit that only these networks get wrong";
 const NO_NETWORK = "No network has grown up here yet: press Train.";
+const PAINTED = "cover"; // the deficit whose strength is a mask, which is painted
 const NO_ENGINE =
   "Your browser cannot train here, for lack of WebAssembly: these networks came with the lab.";
 
@@ -107,14 +108,16 @@ class Nursery extends Improved {
     });
     for (const knob of root.querySelectorAll("select[name]"))
       knob.onchange = () => this.turn({[knob.name]: +knob.value});
+    for (const [kind, {knob}] of Object.entries(content.kinds))
+      if (knob && kind !== PAINTED) this.strengths.append(this.strengthKnob(kind, knob));
     for (const [textContent, value] of Object.entries({...content.masks, nothing: NOTHING})) {
-      const onclick = () => this.turn({mask: value});
+      const onclick = () => this.setStrength(PAINTED, value);
       this.masks.append(make("button", {type: "button", value, textContent, onclick}));
     }
     furnishMask(
       this.grid,
-      () => this.knobs.mask,
-      (mask) => this.turn({mask}),
+      () => this.mask,
+      (mask) => this.setStrength(PAINTED, mask),
     );
     furnishSheet(this.sheet, () => this.ask());
     this.wipe.onclick = () => this.wipeSheet();
@@ -134,6 +137,15 @@ class Nursery extends Improved {
     say(this.enough, content.enough);
   }
 
+  // The knob of a deficit's strength, with its words.
+  strengthKnob(kind, {words, options}) {
+    const choices = options.map((value) => make("option", {value, textContent: value}));
+    const select = make("select", {title: words}, ...choices);
+    select.dataset.strength = kind;
+    select.onchange = () => this.setStrength(kind, +select.value);
+    return make("label", {}, `${words} `, select);
+  }
+
   // Where the browser cannot train, show what came with the lab: means, which stand for one pair.
   showShipped() {
     const {shipped} = this.content;
@@ -151,11 +163,8 @@ class Nursery extends Improved {
 
   // All that decides what networks become under a window.
   point(window) {
-    const {block, mask, ...knobs} = this.knobs;
-    const point = {...window, ...knobs};
-    if (window.kind === "mosaic") point.block = block;
-    if (window.kind === "cover") point.mask = mask;
-    return point;
+    const {strengths, ...knobs} = this.knobs;
+    return {...window, ...knobs, strength: strengths[window.kind]};
   }
 
   // The name of that point in `trained`.
@@ -198,11 +207,15 @@ class Nursery extends Improved {
 
   // Whether a mask, if one is needed, covers anything.
   get isMaskReady() {
-    return this.knobs.mask !== NOTHING || !this.hasMask;
+    return this.mask !== NOTHING || !this.hasMask;
   }
 
   get hasMask() {
-    return this.windows.some(({kind}) => kind === "cover");
+    return this.windows.some(({kind}) => kind === PAINTED);
+  }
+
+  get mask() {
+    return this.knobs.strengths[PAINTED];
   }
 
   // What a person does ----------------------------------------------------------------------------
@@ -225,6 +238,10 @@ class Nursery extends Improved {
   turn(knobs) {
     this.knobs = {...this.knobs, ...knobs};
     this.refresh();
+  }
+
+  setStrength(kind, strength) {
+    this.turn({strengths: {...this.knobs.strengths, [kind]: strength}});
   }
 
   toggleSecond() {
@@ -366,6 +383,8 @@ class Nursery extends Improved {
     this.second.hidden = windows.length < 2;
     this.compare.ariaPressed = windows.length > 1;
     for (const knob of this.root.querySelectorAll("select[name]")) knob.value = knobs[knob.name];
+    for (const knob of this.strengths.querySelectorAll("select"))
+      knob.value = knobs.strengths[knob.dataset.strength];
     const more = views.every(({harm}) => harm.n) ? "more" : "networks";
     say(this.start, training ? "Stop" : `Train ${content.networks} ${more}`);
     this.start.disabled = !training && !(this.arithmetic && this.isMaskReady);
@@ -406,7 +425,7 @@ class Nursery extends Improved {
   }
 
   drawPaint() {
-    const {mask} = this.knobs;
+    const {mask} = this;
     this.paint.hidden = !this.hasMask;
     say(this.advice, this.isMaskReady ? PAINT : BARE);
     if (this.drawnMask === mask) return;

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 from IPython.display import display, update_display
@@ -21,9 +21,9 @@ from cplab import deficits
 from cplab.base.errors import CplabError, quote, whole, why_missing
 from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.estimates import Estimate, estimate, student_factor
-from cplab.lab.explorer.explorer import Look, look
 from cplab.lab.questions.questions import Shown
 from cplab.lab.screen.link import WHERE, Link, Output, script
+from cplab.lab.screen.offers import NURSERY, OfferedKind, Strength, look, offered_kind
 from cplab.output.markup import as_html
 from cplab.pictures import data, datasets
 from cplab.pictures.digits import drawn
@@ -35,13 +35,6 @@ from cplab.specs.profiles import PROFILES
 
 if TYPE_CHECKING:
     from cplab.show import Figure
-
-
-class Offer(NamedTuple):
-    """What a screen calls a deficit that it offers: in its list, and where a sentence begins."""
-
-    label: str
-    beginning: str
 
 
 PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "inside", "pictures", "digit")
@@ -62,13 +55,6 @@ APART = 50  # epochs from one picture of such a deficit to the next
 RANGE = 255  # the highest byte
 GREYS = 15  # the highest of the greys that digits have
 
-OFFERS = {  # `spoil` in networks.js changes images under each
-    "mosaic": Offer("blur", "Blurred"),
-    "flip": Offer("upside down", "Upside down"),
-    "noise": Offer("noise", "Shown noise"),
-    "permute": Offer("wrong names", "Taught wrong names"),
-    "cover": Offer("cover", "With a part covered"),
-}
 LENGTH = 200  # epochs of the deficit, at first
 LATE = 80  # the epoch at which the deficit in a second window begins, at first
 NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
@@ -81,7 +67,7 @@ EARLY = "No network has grown up on the screen yet: press Train, then run this c
 # What a page holds --------------------------------------------------------------------------------
 
 
-class Window(TypedDict):
+class ScreenWindow(TypedDict):
     """When a deficit lasts: from epoch `onset` on, for `length` epochs."""
 
     kind: str
@@ -97,8 +83,7 @@ class Knobs(TypedDict):
     layers: int
     scale: float  # of the initial weights, times He's
     rate: float  # of learning
-    block: int  # pixels of a mosaic
-    mask: str  # of what covers a part
+    strengths: dict[str, Strength]  # of the deficits that have a knob
 
 
 class PackedDigits(TypedDict):
@@ -134,12 +119,6 @@ class OwnDeficit(TypedDict):
     test: SeenDigits
 
 
-class OfferedKind(Look):
-    """The look of a deficit on the screen, and the beginning of a sentence about it."""
-
-    words: str
-
-
 class PlanOfAll(TypedDict):
     """What the plans of all networks have in common.
 
@@ -166,7 +145,7 @@ Tests = list[tuple[int, float]]  # an age in epochs, and percent of the test ima
 class ShippedWindow(TypedDict):
     """Networks that came with the lab: the means of their tests, and of their twins'."""
 
-    window: Window
+    window: ScreenWindow
     spoilt: Tests
     control: Tests
     harm: PlainHarm
@@ -186,7 +165,7 @@ class NurseryContent(TypedDict):
     html: str
     kinds: dict[str, OfferedKind]
     masks: dict[str, str]
-    windows: list[Window]
+    windows: list[ScreenWindow]
     second: dict[str, int]
     knobs: Knobs
     fixed: PlanOfAll
@@ -203,29 +182,25 @@ class NurseryContent(TypedDict):
     images: NotRequired[str]
 
 
-WINDOW: Window = {"kind": "mosaic", "onset": 0, "length": LENGTH}
+WINDOW: ScreenWindow = {"kind": "mosaic", "onset": 0, "length": LENGTH}
 KNOBS: Knobs = {
     "recovery": TINY.recovery,
     "digits": TINY.train_images,
     "layers": 2,
     "scale": 0.3,
     "rate": TINY.fixed_lr,
-    "block": 3,
-    "mask": deficits.MASKS["right half"],
+    "strengths": {name: offer.knob.usual for name, offer in NURSERY.items() if offer.knob},
 }
 
 
 def content(networks: int = 10, seed: int = 0, compare: bool = False) -> NurseryContent:
     """All that tiny.js needs, as plain data. The arguments are those of `Nursery`."""
-    kinds: dict[str, OfferedKind] = {}
-    for kind, offer in OFFERS.items():
-        kinds[kind] = {**look(kind), "label": offer.label, "words": offer.beginning}
-    windows: list[Window] = [{**WINDOW}]
+    windows: list[ScreenWindow] = [{**WINDOW}]
     if compare:
         windows.append({**WINDOW, "onset": LATE})
     return {
         "html": MARKUP,
-        "kinds": kinds,
+        "kinds": {name: offered_kind(offer) for name, offer in NURSERY.items()},
         "masks": deficits.MASKS,
         "windows": windows,
         "second": {"onset": LATE},
@@ -269,7 +244,7 @@ def student_factors() -> list[float]:
 # Results that came with the lab -------------------------------------------------------------------
 
 
-def run_of(window: Window) -> Run:
+def run_of(window: ScreenWindow) -> Run:
     """The run of a window, without a seed.
 
     >>> run_of(WINDOW).end
@@ -281,7 +256,7 @@ def run_of(window: Window) -> Run:
 @cache
 def shipped_window(onset: int) -> ShippedWindow:
     """Networks that came with the lab, blurred at this epoch, and their twins."""
-    window: Window = {**WINDOW, "onset": onset}
+    window: ScreenWindow = {**WINDOW, "onset": onset}
     run = run_of(window)
     with shipped_only():
         points = harm(run)
@@ -415,14 +390,14 @@ def with_deficit(content: NurseryContent, given: str | Callable) -> None:
     """
     deficit = find_deficit(given)
     label = deficit.label
-    if deficit.name in OFFERS:
-        label = OFFERS[deficit.name].label
+    if deficit.name in NURSERY:
+        label = NURSERY[deficit.name].label
     elif find_spec("torch") is None:
         why = why_missing("torch")
         content["note"] = f"“{label}” needs torch; the other deficits train here. {why}."
         return
     else:
-        words = f"Under “{label}”"
+        words = f"under “{label}”"
         own: OfferedKind = {**look(deficit.name), "label": label, "words": words}
         content["kinds"] = {deficit.name: own, **content["kinds"]}
         classes = data.classes(content.get("images", TINY.dataset))
@@ -547,7 +522,7 @@ class PlainWindow(TypedDict):
     """What has grown up under a window: what it is called, and its pairs."""
 
     name: str
-    window: Window
+    window: ScreenWindow
     seeds: list[PlainPair]
 
 

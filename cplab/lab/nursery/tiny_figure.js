@@ -133,7 +133,7 @@ class Plot {
     for (let far = 0; far <= FURTHEST; far += NUDGE) {
       for (const down of [far, -far]) {
         const box = {x: x + right, y: y + down, width, height};
-        const fits = box.y > -TOP && box.y + height < this.height + TOP;
+        const fits = box.y > -LEADING && box.y + height < this.height + LEADING;
         if (fits && !placed.some((other) => overlap(box, other))) return box;
       }
     }

@@ -7,7 +7,7 @@ function seenImages({digits, knobs, tools}, {kind}, indices, epochs) {
   const {own, test} = digits;
   if (kind !== own?.kind) {
     const clear = indices.flatMap((i) => [...tools.image(test.images, i)]);
-    return tools.spoil(Float32Array.from(clear), kind, knobs, tools.generator(0));
+    return tools.spoil(Float32Array.from(clear), kind, knobs.strengths[kind], tools.generator(0));
   }
   const seen = indices.flatMap((i, place) => {
     const stage = tools.stageAt(own, own.test, Math.floor(epochs[place]));

@@ -1,5 +1,5 @@
 // What the first screen says of its windows, {kind, onset, length} each. kinds: by name the label of
-// a kind of deficit, and the words with which a sentence about it begins.
+// a kind of deficit, and the words that say what a network is under it.
 
 const GROWING = "They grow up …";
 const WHEN = "The same deficit, early and late: which does more harm? Press Train.";
@@ -10,6 +10,8 @@ const LEVEL = 1; // points to each side of a mean, as in cplab.estimates
 const timeOf = ({onset}) => (onset ? `at epoch ${onset}` : "from birth");
 
 const countOf = (count) => (count === 1 ? "1 epoch" : `${count} epochs`);
+
+const capital = (words) => words[0].toUpperCase() + words.slice(1);
 
 // Whether there are two windows, of unlike length.
 const areUnlike = ([first, second]) => Boolean(second) && first.length !== second.length;
@@ -29,8 +31,7 @@ function nameOf(windows, index, kinds) {
 
 // What the networks of a window went through, and when.
 function stateOf(window, kinds) {
-  const {words} = kinds[window.kind];
-  return `${words[0].toLowerCase()}${words.slice(1)} ${timeOf(window)}`;
+  return `${kinds[window.kind].words} ${timeOf(window)}`;
 }
 
 // How much harm there is, once all networks have grown up. harms: of each window, see `harmOf`.
@@ -38,16 +39,15 @@ function verdict(windows, harms, kinds) {
   if (harms.some(({n}) => n === 1)) return ONE_NETWORK;
   if (windows.length === 1) return verdictOfOne(windows[0], harms[0], kinds);
   const [first, second] = windows.map((_, index) => nameOf(windows, index, kinds));
-  const start = first[0].toUpperCase() + first.slice(1);
   const end = areUnlike(windows) ? " (not the same length)" : "";
-  return `${start}: ${harms[0].words} points of harm; ${second}: ${harms[1].words}${end}`;
+  return `${capital(first)}: ${harms[0].words} points of harm; ${second}: ${harms[1].words}${end}`;
 }
 
 function verdictOfOne({kind, onset, length}, {n, middle, half, words}, kinds) {
   const time = onset
     ? `from epoch ${onset} to ${onset + length}`
     : `for their first ${countOf(length)}`;
-  const childhood = `${kinds[kind].words} ${time}`;
+  const childhood = `${capital(kinds[kind].words)} ${time}`;
   const holdsZero = Math.abs(middle) <= half; // the interval
   if (holdsZero && half > LEVEL)
     return `${childhood}: whether they end level, ${n} seeds cannot tell (${words} points)`;
@@ -63,9 +63,9 @@ const functionOf = (name) => name.replace(/@.*/, "");
 // The line of Python that makes a point. Arguments: point, a window and the knobs; usual, knobs that
 // are left out; dataset, if it is another one.
 function runOf(point, usual, dataset) {
-  const {kind, onset, length, recovery, digits, layers, scale, rate, block, mask} = point;
-  const names = {mosaic: block === 3 ? "mosaic" : `mosaic-${block}`, cover: `cover-${mask}`};
-  const deficit = kind.includes("@") ? functionOf(kind) : `"${names[kind] ?? kind}"`;
+  const {kind, strength, onset, length, recovery, digits, layers, scale, rate} = point;
+  const name = strength === usual.strengths[kind] ? kind : `${kind}-${strength}`;
+  const deficit = kind.includes("@") ? functionOf(kind) : `"${name}"`;
   const weights = {0.1: "_tenth", 1: "_he"}[scale] ?? "";
   const model = `mlp${layers}${weights}`;
   const parts = [deficit, `onset=${onset}`, `length=${length}`, 'profile="tiny"'];

@@ -25,8 +25,9 @@ Solve = TypeVar("Solve", bound=Callable[[], "Answer | Solution"])
 class Answer:
     """The right answer of an exercise, and common wrong ones.
 
-    Arguments: right, a number, or an Estimate, whose mean is meant; mistakes, {what to say of it:
-        a wrong answer, several in a list, or all seeds' in an array}.
+    Arguments:
+        right: a number, or an Estimate, whose mean is meant.
+        mistakes: {what to say of it: a wrong answer, several in a list, or all seeds' in an array}.
     """
 
     right: Solution
@@ -55,8 +56,11 @@ class Exercise:
     images: str = "practice"
 
     def answer(self) -> Answer:
-        """Work out the right answer and the mistakes. Raises: CplabError without its images, or
-        without torch where it needs it."""
+        """Work out the right answer and the mistakes.
+
+        Raises:
+            CplabError: without its images, or without torch where it needs it.
+        """
         if not datasets.is_here(self.images):
             raise CplabError(f"{self.images} is not here: `{datasets.to_fetch(self.images)}`")
         solution = self.solve()
@@ -84,7 +88,8 @@ def exercise(
         own_training: whether the answer is about networks that the student trains.
         images: the data set that it cannot be checked without.
 
-    Returns: a decorator of a function without arguments, which returns a number, an Estimate, or an
+    Returns:
+        a decorator of a function without arguments, which returns a number, an Estimate, or an
         `Answer` with mistakes.
 
     >>> @exercise("mine-1", "legs of six kittens")
@@ -105,8 +110,12 @@ def check(key: str, answer: object, *more: object) -> None:
     """Print whether an answer to an exercise is right and, if it is a common mistake, which one.
     The right answer is never printed.
 
-    Arguments: key, of the exercise, as its text names it; answer, a number or an Estimate.
-    Raises: CplabError for a key that no exercise has.
+    Arguments:
+        key: of the exercise, as its text names it.
+        answer: a number or an Estimate.
+
+    Raises:
+        CplabError: for a key that no exercise has.
 
     >>> check("06-4", 20)
     06-4, seeds: not yet. Four times as many would do if Student's factor stayed; it falls too.
@@ -129,7 +138,10 @@ def is_right(key: str, answer: object) -> bool:
 
 def find_exercise(key: str) -> Exercise:
     """The exercise with a key. A lab's exercises are loaded when the first of them is asked for.
-    Raises: CplabError if there is none."""
+
+    Raises:
+        CplabError: if there is none.
+    """
     number, _, _ = str(key).partition("-")  # of the lab
     module = f"cplab.labs.lab{number}_checks"
     if key not in EXERCISES and number.isalnum() and importlib.util.find_spec(module):

@@ -27,7 +27,7 @@ SCRIPT = script("cplab-question", "questions/questions")
 # What is said of something without results
 UNKNOWN = rf"{estimates.NOT_TRAINED}|not compared with|\b(nan|None)\b"
 LAB = re.compile(r"\d\d[a-z]?|[^\W\d].*")  # its number, or a name
-NOT_TRAINED = "Not all of these networks are trained yet."
+SOME_NOT_TRAINED = "Not all of these networks are trained yet."
 
 
 # What this notebook has asked, in order, by the digest that names an answer in the page
@@ -65,7 +65,7 @@ def covered_part(
         figure, finding, more: see `question`.
     """
     if re.search(UNKNOWN, finding):
-        finding = NOT_TRAINED
+        finding = SOME_NOT_TRAINED
     parts = [f"<summary>{summary}</summary>"]
     parts.append(f'<div class="cplab-verdict">{"".join(verdict)}</div>')
     if figure is not None:
@@ -129,7 +129,9 @@ def question(
             who chose that answer and were wrong.
         of: estimates that `finding` names and no figure shows: where they are not trained yet, a
             button below the question trains them.
-    Raises: CplabError for a right answer, or one with feedback, that is not among the answers.
+
+    Raises:
+        CplabError: for a right answer, or one with feedback, that is not among the answers.
 
     >>> question("It ends …", {"behind": 1, "level": 0}, right=1, finding="By 4 points.")
     It ends …
@@ -205,7 +207,9 @@ def Prediction(
         quantity: the name of what is guessed.
         unit, low, high: the scale.
         figure, finding, more, of: see `question`.
-    Raises: CplabError for a scale without a length, or without anything to guess.
+
+    Raises:
+        CplabError: for a scale without a length, or without anything to guess.
 
     >>> from cplab import Run
     >>> Prediction({"twin": Run()}, {"blurred": Run("blur", length=16)})
@@ -288,8 +292,11 @@ def hand_in(lab: str) -> Shown:
     notebook has passed, and when; no name, unless one is typed. `show.class_figure` draws a class's
     lines.
 
-    Arguments: lab, its number, such as 02b, or a name of your own.
-    Raises: CplabError for what is neither.
+    Arguments:
+        lab: its number, such as 02b, or a name of your own.
+
+    Raises:
+        CplabError: for what is neither.
 
     >>> hand_in("02")
     Hand in lab 02

@@ -12,10 +12,18 @@ from typing import Any, TypedDict, Unpack
 import anywidget
 import traitlets
 
+from cplab.base import palette
 from cplab.output.markup import Bundle, bundle
 
 ROOMS = Path(__file__).parents[1]  # of the lab's elements
 COLAB = "google.colab"
+# Style sheets use these colours by name, such as var(--cplab-main)
+COLOURS = {
+    "main": palette.MAIN,
+    "second": palette.SECOND,
+    "truth": palette.TRUTH,
+    "wrong": palette.WRONG,
+}
 # What an element says where no script runs, as in marimo or on GitHub
 WHERE = "Its buttons work in JupyterLab, VS Code and Colab, and on the pages of the site."
 REGISTER = """
@@ -57,7 +65,8 @@ def script(element: str, *names: str) -> str:
     It consists of `page.js` and the scripts with these names, such as nursery/tiny, after constants
     that hold their style sheets and their modules in WebAssembly, if there are any.
     """
-    styles = {}
+    colours = "; ".join(f"--cplab-{name}: {colour}" for name, colour in COLOURS.items())
+    styles = {"palette": f":root {{ {colours} }}"}
     modules = []
     for name in names:
         sheet = ROOMS / f"{name}.css"
@@ -86,8 +95,8 @@ class Link(anywidget.AnyWidget):
     def __init__(self, code: str, **state: Any) -> None:
         super().__init__(_esm=code + REGISTER, name=secrets.token_hex(8), **state)
 
-    def show(self, **live: Unpack[Live]) -> None:
-        """Show how far the work is, and nothing else of what was shown before."""
+    def tell(self, **live: Unpack[Live]) -> None:
+        """Tell the page how far the work is, in place of all that it was told before."""
         self.live = {**live}
 
     def bundle(self, text: str, page: str, code: str) -> Output:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 
 from cplab.base.errors import Cancelled, CplabError, Failed, explain, quote
 from cplab.base.late import torch
-from cplab.engine.job import Flag, Stretch
+from cplab.engine.workload import Flag, Stretch
 from cplab.specs import plain_data
 from cplab.specs.experiments import Experiment
 
@@ -15,7 +15,7 @@ from cplab.specs.experiments import Experiment
 def compute(
     experiment: Experiment,
     device: str,
-    report: Callable[[dict], object] | None = None,
+    tell: Callable[[dict], object] | None = None,
     stop: Flag | None = None,
 ) -> Stretch:
     """Compute an experiment in this process.
@@ -23,12 +23,14 @@ def compute(
     Arguments:
         experiment: what is computed.
         device: auto, cuda, mps or cpu.
-        report: a function to be called with what there is so far.
+        tell: a function that is called with what there is so far.
         stop: an Event that ends it.
 
-    Returns: a stretch of one row, which has its values.
+    Returns:
+        a stretch of one row, which has its values.
 
-    Raises: Failed, Cancelled, CplabError.
+    Raises:
+        Failed, Cancelled, CplabError.
     """
     from cplab.base import devices
 
@@ -38,7 +40,7 @@ def compute(
     function = experiment.function
     arguments = experiment.arguments
     parameters = inspect.signature(function.apply).parameters
-    how = {"device": device, "stop": stop, "report": report}
+    how = {"device": device, "stop": stop, "tell": tell}
     arguments |= {name: value for name, value in how.items() if name in parameters and value}
     torch_device = devices.pick(device)
     began = time.perf_counter()
@@ -63,7 +65,8 @@ def own_faults(experiment: Experiment) -> Iterator[None]:
     """A context for a student's own experiment. Its seed decides what it draws, and an error in it
     ends this experiment alone.
 
-    Raises: Failed.
+    Raises:
+        Failed.
     """
     from cplab.base.seeding import seeded
 

@@ -12,7 +12,7 @@ What a study computes beyond the training of runs is written as a function that 
 The key of a result is made of the function's name, its version, and those arguments that differ
 from their defaults, so that a new argument leaves all keys as they were. The key of a student's own
 is made of its code too (cplab.specs.digest). Arguments after the `*` say how it is computed, and
-are not part of the key: device, stop (a threading.Event) and report.
+are not part of the key: device, stop (a threading.Event) and tell.
 """
 
 from collections.abc import Callable, Hashable
@@ -67,7 +67,11 @@ class Function:
         return result.values
 
     def spec(self, *args: Any, **kwargs: Any) -> Experiment:
-        """Describe a call without computing it. Raises: CplabError for what is not allowed."""
+        """Describe a call without computing it.
+
+        Raises:
+            CplabError: for what is not allowed.
+        """
         return self.entry.spec(*args, **kwargs)
 
 

@@ -19,9 +19,9 @@ from cplab.engine import checkpoints
 from cplab.engine.distance import displacement, rounded
 from cplab.engine.gpu import cards
 from cplab.engine.gpu.branches import Branches
-from cplab.engine.job import Stretch
-from cplab.engine.passes import Kind, Passes
+from cplab.engine.passes import Layout, Passes
 from cplab.engine.stack import Stack, is_stacked
+from cplab.engine.workload import Stretch
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.models.layers import layer_weights, normalised_layers, rescale_layers
 from cplab.pictures.data import Images
@@ -30,7 +30,7 @@ from cplab.runs.tasks import Classification, TrainState, set_rates
 from cplab.runs.treatments import own_event, own_treatment
 from cplab.specs import mix_seeds
 
-FEW = 8  # images on which an own network is tried
+TRIED_IMAGES = 8  # images on which an own network is tried
 Provenance = dict[str, Any]  # how a run is computed, by name: texts and numbers
 
 
@@ -67,7 +67,7 @@ class Training:
         """Whether the run is trained in a stack, unless a step cannot be."""
         return is_stacked(self.run)
 
-    def kind(self, step: Step) -> Kind | None:
+    def layout(self, step: Step) -> Layout | None:
         """How the networks of several seeds are trained side by side in an epoch; None if one after
         another. Run, step and device decide it, whatever is trained beside this run."""
         if step.own:  # a treatment of one's own acts on one network at a time
@@ -87,7 +87,11 @@ class Training:
         return [layer.weight.detach().norm() for layer, _ in normalised_layers(self.newborn)]
 
     def measure(self, names: list[str], row: dict) -> None:
-        """Take measurements, and add them to the row of an epoch. Raises: Failed."""
+        """Take measurements, and add them to the row of an epoch.
+
+        Raises:
+            Failed.
+        """
         net = self.state.net
         measure_after(names, self.run, row, net, self.images, birth=lambda: self.newborn)
 
@@ -100,7 +104,8 @@ class Training:
     def draws(self, batch: int | str) -> AbstractContextManager:
         """A context for a pass: seed, epoch and batch decide what a student's own network draws.
 
-        Arguments: batch, its first image's number in the epoch, or "test".
+        Arguments:
+            batch: its first image's number in the epoch, or "test".
         """
         if not models.MODELS[self.run.family].own or self.is_stacked:  # which does not draw
             return nullcontext()
@@ -135,7 +140,8 @@ class Training:
     def displacements(self, step: Step) -> dict[str, float]:
         """How far the network is from where it was at birth, and when the latest deficit ended.
 
-        Arguments: step, of the epoch that was trained: if it has a deficit, that has come so far.
+        Arguments:
+            step: of the epoch that was trained: if it has a deficit, that has come so far.
         """
         weights = layer_weights(self.state.net)
         origins = self.state.origins
@@ -170,8 +176,9 @@ class Training:
     def stretch(self, end: int, measures: Measures) -> Stretch | Failed:
         """What was trained so far, or the error with which the run ended.
 
-        Arguments: end, the part before which the stretch ends; measures, those that are due if it
-            was reached.
+        Arguments:
+            end: the part before which the stretch ends.
+            measures: those that are due if it was reached.
         """
         if self.error:
             return self.error
@@ -186,7 +193,11 @@ class Training:
 
     def measure_end(self, measures: Measures) -> None:
         """Take the measurements that are due at the end of a run, and add them to the row of its
-        last epoch. Raises: Failed."""
+        last epoch.
+
+        Raises:
+            Failed.
+        """
         rows = self.state.rows
         last_epoch = [row for row in rows if "epoch" in row][-1]
         names = [name for name, when in measures.items() if when == "end"]
@@ -210,7 +221,9 @@ def begin(
         contents: the bytes of checkpoints.
         measures: when to take each measurement, by name.
 
-    Raises: Failed for an event, and CplabError for a measurement that fails at birth.
+    Raises:
+        Failed: for an event that fails at birth.
+        CplabError: for a measurement that does.
     """
     task = run.task
     measures = measures or {}
@@ -243,7 +256,10 @@ def begin(
 
 def try_events(training: Training) -> None:
     """Do each of the package's events in a run to a newborn network, before anything is trained.
-    Raises: Failed."""
+
+    Raises:
+        Failed.
+    """
     task = training.task
     images = training.images
     for part in training.run.timeline:
@@ -259,7 +275,11 @@ def try_own(training: Training) -> bool:
     """Try each of a student's own functions in a run on a first batch, twice, before anything is
     trained.
 
-    Returns: whether each answers in one way. Raises: Failed.
+    Returns:
+        whether each answers in one way.
+
+    Raises:
+        Failed.
     """
     are_steady = True
     for work in own_trials(training):
@@ -298,7 +318,7 @@ def own_trials(training: Training) -> Iterator[Callable[[], Sequence[Tensor]]]:
 def first_logits(training: Training) -> Sequence[Tensor]:
     """The logits of a newborn network for a few images."""
     images = training.images
-    x = training.task.views(images.normal(images.train_x[:FEW]))
+    x = training.task.views(images.normal(images.train_x[:TRIED_IMAGES]))
     net = training.task.birth(x.device).net
     with torch.no_grad(), training.draws(0):
         return [net.train()(x)]
@@ -319,11 +339,11 @@ def first_weights(training: Training, name: str) -> Sequence[Tensor]:
     task = training.task
     images = training.images
     treatment = own_treatment(name)
-    x = task.views(images.normal(images.train_x[:FEW]))
+    x = task.views(images.normal(images.train_x[:TRIED_IMAGES]))
     state = task.birth(x.device)
     set_rates(state.optimizer, run.lr(0), decay=1)
     with training.draws(0):
-        loss = task.loss(state.net.train()(x), images.train_y[:FEW])
+        loss = task.loss(state.net.train()(x), images.train_y[:TRIED_IMAGES])
     loss.backward()
     treatment.use(state, run.seed, 0, loss if treatment.lasts else None)
     state.optimizer.step()

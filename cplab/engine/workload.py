@@ -59,13 +59,13 @@ class Job:
     seconds: float = math.inf
 
 
-class News(NamedTuple):
-    """What a worker tells while it works: rows, a warning, or what a student's function prints."""
+class Note(NamedTuple):
+    """What a worker tells while it works: a row, a warning, or what a student's function prints."""
 
     number: int = 0  # of the run among those of the job
-    row: dict | None = None  # of its curve, or what an experiment reports
+    row: dict | None = None  # of its curve, or what an experiment tells
     warning: str = ""
     printed: str = ""
 
 
-Tell = Callable[[list[News]], object]
+Tell = Callable[[list[Note]], object]

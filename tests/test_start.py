@@ -110,6 +110,7 @@ class Clone:
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(wheels),
+            "PIP_DEFAULT_TIMEOUT": str(PATIENCE),  # the server makes it wait
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
 
@@ -350,8 +351,10 @@ def test_ctrl_c_is_jupyterlab_s(clone):
 
 def test_a_second_terminal_opens_the_labs_and_brings_torch_if_the_first_one_ends(clone):
     clone.server.may.clear()
-    with clone.start() as first, clone.start() as second:
+    with clone.start() as first:
         read_until(first, "opened")
+        assert clone.server.asked.wait(PATIENCE)
+        second = clone.start()
         read_until(second, "this one waits")
         first.kill()
         clone.server.may.set()

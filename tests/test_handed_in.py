@@ -24,7 +24,7 @@ ENDS = "Beside it, the first one ends …"
 MANY = "How many?"
 
 
-@lab.exercise("mine-1", "legs of six kittens")
+@lab.exercise("class-1", "legs of six kittens")
 def legs():
     return 24
 
@@ -36,7 +36,7 @@ def lab_page(path, number, passed=False):
         patch.setattr(checks, "VERDICTS", {})
         patch.setattr(questions, "VERDICTS", checks.VERDICTS)
         if passed:
-            lab.check("mine-1", 24)
+            lab.check("class-1", 24)
         shown = [
             lab.question(HEALS, ["both", "none", "one"]),
             lab.question(ENDS, ["behind", "level, as before"], right="behind"),
@@ -205,7 +205,7 @@ def test_what_a_page_has_saved_is_read_wherever_it_stands(source, line, tmp_path
     texts = [line(student) for student in CLASS]
     table = show.class_table(SOURCES[source](tmp_path, texts))
     columns = table[["name", "checks passed", "answers", "guesses"]].to_numpy().tolist()
-    assert columns == [["", "", 1, 1], ["Ada", "", 1, 1], ["Ben/ 2", "mine-1", 1, 1]]
+    assert columns == [["", "", 1, 1], ["Ada", "", 1, 1], ["Ben/ 2", "class-1", 1, 1]]
 
 
 def test_a_file_is_called_after_the_lab_and_the_name(handed_in):
@@ -253,7 +253,7 @@ def test_no_slide_names_a_student(class_folder):
 
 def test_of_two_lines_of_one_name_the_last_counts(class_folder, capsys):
     table = show.class_table(class_folder("ada again", "ada"))
-    assert table["checks passed"].tolist() == ["mine-1"]
+    assert table["checks passed"].tolist() == ["class-1"]
     assert "1.json and 0.json, which is the last" in capsys.readouterr().out
 
 

@@ -43,7 +43,7 @@ if not IMAGES.is_dir():
     IMAGES = Path("none")  # as $CPLAB_DATA says it
 # Look-ups that depend on their arguments alone, on this machine, or on what is shipped or installed
 # may outlive a test.
-PURE = {"practice", "drawn", "compute", "masks", "permutation", "noise_patterns", "upright"}
+PURE = {"practice", "drawn", "make", "masks", "permutation", "noise_patterns", "upright"}
 PURE |= {"digits", "packed_bokeh", "thumbnails", "script", "uncompiled", "with_seed", "commit"}
 PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places"}
 PURE |= {"read_cached", "usual_columns", "as_path"}

@@ -57,7 +57,7 @@ def test_a_set_that_this_machine_computes_otherwise_is_another_copy(monkeypatch)
     other = usual._replace(train_x=usual.train_x.copy())
     other.train_x[0, 0, 0] ^= 1
     monkeypatch.setitem(datasets.COMPUTED, "drawn", lambda: other)
-    datasets.compute.cache_clear()
+    datasets.make.cache_clear()
     copy = datasets.load_arrays("drawn")[1]
-    datasets.compute.cache_clear()
+    datasets.make.cache_clear()
     assert copy.startswith("drawn-")

@@ -394,7 +394,7 @@ def test_a_reload_keeps_the_point(screen):
     chosen = place(screen)
     screen.reload()
     assert place(screen) == chosen != beginning
-    assert "flipped" in screen.locator(".cplab-x [data-is=head]").inner_text()
+    assert "upside down" in screen.locator(".cplab-x [data-is=head]").inner_text()
 
 
 # Links, as mail programs, course pages and people write them --------------------------------------

@@ -68,7 +68,7 @@ def words_of(shown, trained):
     Arguments: trained, whether there are results.
     """
     from cplab.estimates import lacking_in
-    from cplab.lab.questions.questions import NOT_TRAINED
+    from cplab.lab.questions.questions import SOME_NOT_TRAINED
 
     if shown is None:
         return ""
@@ -79,7 +79,7 @@ def words_of(shown, trained):
         check_sentences(page)
         UNEXPLAINED.extend(unexplained(page))
     # what is said to be missing is offered below: `lab.question` may have to be told `of=`
-    assert NOT_TRAINED not in page or lacking_in(shown), page
+    assert SOME_NOT_TRAINED not in page or lacking_in(shown), page
     page = re.sub(r"<details><summary>more numbers.*?</details>", " ", page, flags=re.S)
     page = re.sub(r'<img [^>]*alt="([^"]*)"[^>]*>', r" \1 ", page)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())

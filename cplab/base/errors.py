@@ -196,7 +196,11 @@ def to_type(words: str) -> str:
 
 def in_kernel() -> bool:
     """Whether this process is a notebook's."""
-    return "ipykernel" in sys.modules
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")
 
 
 # Contexts -----------------------------------------------------------------------------------------

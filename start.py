@@ -409,7 +409,7 @@ def bring_behind(environment: Environment) -> None:
     """Bring torch while somebody reads, as long as standard input is open: it closes when the
     process ends that has started this one, however it does."""
     if hasattr(os, "nice"):
-        os.nice(10)  # whoever trains comes first
+        os.nice(5)  # whoever trains comes first
 
     def end_with_input() -> None:
         os.read(sys.stdin.fileno(), 1)  # which takes no lock that Python's end would wait for

@@ -106,6 +106,18 @@ print(explorer.link.live["message"])""",
     "the screen": ('print(cplab.lab.Nursery()._repr_mimebundle_()["text/html"])', "<cplab-nursery"),
     "a result is found": ('print(cli.main("run --deficit blur --length 8".split()))', "shipped"),
     "a run is trained": ('print(cli.main("run --profile ci --onset 3".split()))', INSTALL),
+    "a site is written": ('print(cli.main("site pages".split()))', INSTALL),
+    "networks grow by themselves, and torch is still being installed": (
+        """import sys
+from pathlib import Path
+from unittest.mock import patch
+from cplab.labs import lab00
+Path("torch.txt").write_text("torch comes")
+with patch.object(sys, "prefix", "."):
+    growing = lab00.grow([lab00.childhood(onset=3)])
+print(growing.words, growing.task.busy)""",
+        "Train False",
+    ),
     "checks are loaded": (
         f"""for name in {CHECKS}:
     importlib.import_module(f"cplab.labs.{{name}}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from cplab import lab, show
 from cplab.estimates import Estimate
-from cplab.lab.buttons.jobs import TrainButton, trains_here
+from cplab.lab.buttons.jobs import TrainButton, trains_here, will_train_here
 from cplab.output.markup import as_html
 from cplab.pictures.previews import few_images, preview
 from cplab.quantities import harm, measured
@@ -169,8 +169,9 @@ def grow(runs: Iterable[Run]) -> TrainButton | lab.Nursery | None:
     """Train your own twenty seeds of each run, from now on, while the cell shows how they do.
 
     As results come in, their harm by age is drawn again, with a line of numbers below it, both in a
-    fold. If Python cannot train, as on a page, the browser does: the lab's first screen is shown
-    again, set to the middle one of these runs.
+    fold. While torch is being installed, the cell says so, and its button appears afterwards. If
+    Python cannot train, as on a page, the browser does: the lab's first screen is shown again, set
+    to the middle one of these runs.
 
     Returns:
         what the cell shows; None without runs.
@@ -182,7 +183,7 @@ def grow(runs: Iterable[Run]) -> TrainButton | lab.Nursery | None:
     runs = [*runs]
     if not runs:
         return None
-    if not trains_here():
+    if not will_train_here():
         middle = runs[len(runs) // 2]
         return lab.Nursery(onset=middle.onset, length=middle.length)
 
@@ -193,7 +194,8 @@ def grow(runs: Iterable[Run]) -> TrainButton | lab.Nursery | None:
     for run in runs:
         networks += twenty(run)
     growing = lab.live({"": networks}, draw=draw)  # `draw` names its lines itself
-    growing.press()
+    if trains_here():
+        growing.press()
     return growing
 
 

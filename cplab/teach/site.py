@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cplab import teach
 from cplab.base import late
-from cplab.base.errors import EXTRAS, CplabError
+from cplab.base.errors import EXTRAS, CplabError, why_missing
 from cplab.engine.workers import usable_cores
 from cplab.estimates import PERCENT
 from cplab.output.markup import wide
@@ -96,7 +96,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     Raises:
         CplabError: where a library is missing, or a file cannot be written.
     """
-    ask_for_libraries()
+    ask_for_libraries(lab)
     try:
         with asyncio.Runner(loop_factory=Interruptible) as runner:
             runner.run(write_pages(folder, lab))
@@ -113,15 +113,21 @@ class Interruptible(asyncio.SelectorEventLoop):
         raise NotImplementedError
 
 
-def ask_for_libraries() -> None:
+def ask_for_libraries(lab: str) -> None:
     """Raise a CplabError that names all libraries that a site needs and that are not here, before
-    the first page takes its time."""
+    the first page takes its time. Beside the labs is a page that trains networks as it is written.
+
+    Arguments:
+        lab: as of `build_site`.
+    """
     missing = [name for name, extra in EXTRAS.items() if extra == "site" and not find_spec(name)]
     if missing:
         raise CplabError(
             f"pages need libraries that are not installed ({', '.join(missing)}): "
             "pip install 'cplab[site]'"
         )
+    if not lab and not find_spec("torch"):
+        raise CplabError(f"the page From nothing trains networks. {why_missing('torch')}")
 
 
 async def write_pages(folder: Path, lab: str) -> None:

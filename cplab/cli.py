@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cplab import results, runs, teach
-from cplab.base.errors import CplabError, installed, to_install
+from cplab.base.errors import CplabError, installed, to_install, to_type
 from cplab.pictures.datasets import DOWNLOADS
 
 RUN_FIELDS = [field.name for field in fields(runs.Run)]
@@ -108,7 +108,8 @@ def build_copies(folder: str, **labs: str) -> None:
     [(kind, lab)] = labs.items()
     print(f"{folder}: {teach.build_copies(Path(folder), kind, lab)}")
     if kind != "nbgrader":
-        print(f"to open it: cplab lab --folder {shlex.quote(folder)}")
+        command = to_type(f"lab --folder {shlex.quote(folder)}")
+        print(f"to open it: {command}")
 
 
 def open_lab(

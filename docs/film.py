@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from cplab.lab.nursery import tiny
+from cplab.lab.nursery import nursery
 
 HERE = Path(__file__).parent
 FILM = HERE / "pictures" / "first_screen.webp"
@@ -86,10 +86,10 @@ def main() -> None:
     browsers = importlib.import_module("browser")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "page.html"
-        screen = tiny.page(tiny.content(seed=100, compare=True))
+        screen = nursery.page(nursery.content(seed=100, compare=True))
         # the seconds that it took are this machine's, and not the film's
         style = "<style>body { margin: 10px; } [role=status] { visibility: hidden; }</style>"
-        script = f"<script>{tiny.SCRIPT}</script>"
+        script = f"<script>{nursery.SCRIPT}</script>"
         path.write_text(f"<!doctype html><meta charset=utf-8>{style}{screen}{script}", "utf-8")
         browser = browsers.start(playwright)
         if browser is None:

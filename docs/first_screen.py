@@ -5,7 +5,7 @@ python docs/first_screen.py        writes it anew, in seconds
 
 from pathlib import Path
 
-from cplab.lab.nursery import tiny
+from cplab.lab.nursery import nursery
 from cplab.teach import site
 
 FILE = Path(__file__).with_suffix(".html")
@@ -39,7 +39,7 @@ document.body.dataset.jpThemeLight = !dark;
 
 def page() -> str:
     """The page, as HTML."""
-    parts = {"screen": tiny.page(), "script": tiny.SCRIPT, "about": site.about()}
+    parts = {"screen": nursery.page(), "script": nursery.SCRIPT, "about": site.about()}
     return PAGE.format(title=site.SITE_TITLE, **parts)
 
 

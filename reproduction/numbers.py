@@ -19,7 +19,7 @@ from cplab.deficits import Deficit, canonical_name
 from cplab.estimates import Estimate, Interval, estimate, seed_by_seed
 from cplab.gallery import gaussian_blur as gaussian_blur
 from cplab.gallery import random_labels as random_labels
-from cplab.lab.explorer.explorer_data import Point, Setting
+from cplab.lab.explorer.points import Point, Setting
 from cplab.labs import lab03, lab04_trace, lab07
 from cplab.labs.lab00 import own_images_right as own_images_right
 from cplab.labs.lab02 import half_by_images as half_by_images

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from cplab.lab.buttons import jobs
 from cplab.lab.explorer import explorer
-from cplab.lab.nursery import tiny
+from cplab.lab.nursery import nursery
 from cplab.lab.questions import questions
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for module in (jobs, explorer, tiny, questions):
+    for module in (jobs, explorer, nursery, questions):
         name = module.__name__.rpartition(".")[2]
         (folder / f"{name}.js").write_text(module.SCRIPT, "utf-8")

@@ -64,7 +64,7 @@ def load_libraries():
 
 def read_shipped_results():
     """Read the results that the explorers of several labs show."""
-    from cplab.lab.explorer.explorer_data import Setting
+    from cplab.lab.explorer.points import Setting
     from cplab.runs import FLAGSHIP, Run
 
     Setting(FLAGSHIP, ["blur", "flip", "permute", "noise"])

@@ -3,7 +3,7 @@
 import pytest
 from browser import open_anew
 
-from cplab.lab.nursery import tiny
+from cplab.lab.nursery import nursery
 from cplab.teach import site
 
 LAPTOP = {"width": 1366, "height": 768}
@@ -18,7 +18,7 @@ LENGTH = 12
 def short_lives(**options):
     """What a screen holds whose two networks have short lives: a second window begins after 5
     epochs."""
-    content = tiny.content(networks=2, **options)
+    content = nursery.content(networks=2, **options)
     content["knobs"] |= SHORT
     content["latest"] = 20
     content["second"] = {"onset": 5}
@@ -34,7 +34,7 @@ def front_page(folder, **options):
     path = folder / "index.html"
     content = short_lives(**options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "content", lambda **_: content)
+        patch.setattr(nursery, "content", lambda **_: content)
         site.write_page(path, site.front({}), '<a href="index.html">cplab</a>')
     return path.as_uri()
 
@@ -42,7 +42,7 @@ def front_page(folder, **options):
 def write_document(folder, body):
     """Write a page with the screen's program below its body into a folder, and give its address."""
     path = folder / "page.html"
-    page = f"<!doctype html><meta charset=utf-8>{body}<script>{tiny.SCRIPT}</script>"
+    page = f"<!doctype html><meta charset=utf-8>{body}<script>{nursery.SCRIPT}</script>"
     path.write_text(page, "utf-8")
     return path.as_uri()
 

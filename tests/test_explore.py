@@ -16,7 +16,7 @@ import cplab
 from cplab import quantities, results
 from cplab.deficits import DEFICITS
 from cplab.estimates import estimate
-from cplab.lab.explorer.explorer_data import Point, Setting, brief, describe_point, headline
+from cplab.lab.explorer.points import Point, Setting, brief, describe_point, headline
 from cplab.runs import FLAGSHIP
 
 

@@ -9,7 +9,7 @@ from nbformat import v4
 from nursery import ended, opened_anew, short_lives, train, write_document
 
 from cplab import teach
-from cplab.lab.nursery import tiny
+from cplab.lab.nursery import nursery
 from cplab.labs import lab00
 from cplab.quantities import harm
 from cplab.teach import site
@@ -38,7 +38,7 @@ DYING_LATER = """void (Worker = class {
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """A page whose link to Python never comes, as where a notebook forbids the widget's module."""
-    return write_document(tmp_path_factory.mktemp("page"), tiny.page(short_lives(), "nobody"))
+    return write_document(tmp_path_factory.mktemp("page"), nursery.page(short_lives(), "nobody"))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def page(used_page, address):
 def under_policy(page, folder, policy):
     """A page under a policy of what it may do."""
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    address = write_document(folder, f"<head>{meta}</head>{tiny.page(short_lives())}")
+    address = write_document(folder, f"<head>{meta}</head>{nursery.page(short_lives())}")
     return opened_anew(page, address)
 
 
@@ -125,7 +125,7 @@ def test_where_nothing_can_be_trained_the_page_says_why_and_shows_what_came_with
 def test_without_scripts_a_sentence_stands_where_the_screen_would(chromium, address):
     with plain_page(chromium, java_script_enabled=False) as page:
         page.goto(address)
-        assert page.get_by_text(tiny.STILL).is_visible()
+        assert page.get_by_text(nursery.STILL).is_visible()
 
 
 def test_a_page_that_cannot_begin_says_why(page):

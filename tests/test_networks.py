@@ -15,15 +15,15 @@ from torch.nn import functional as F
 import cplab
 from cplab import deficits
 from cplab.deficits import find_deficit
-from cplab.lab.nursery import tiny
+from cplab.lab.nursery import nursery
 from cplab.lab.screen.offers import NURSERY
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"train": 40, "test": 20}  # random digits of a page
 SIZES = [144, 64, 64, 16]  # pixels, units of two layers, and scores, of which ten are used
 # A plan of the page, so short that it takes no time.
-FIXED = {"width": 64, "every": 5, "names": tiny.NAMES}
-PLAN = tiny.KNOBS | FIXED | {"recovery": 6, "digits": 30, "seed": 1}
+FIXED = {"width": 64, "every": 5, "names": nursery.NAMES}
+PLAN = nursery.KNOBS | FIXED | {"recovery": 6, "digits": 30, "seed": 1}
 EARLY = {"kind": "mosaic", "onset": 0, "length": 7}
 LATE = {"kind": "mosaic", "onset": 8, "length": 7}
 TWIN = -1  # the place of the twin among the windows
@@ -34,7 +34,7 @@ def address(tmp_path_factory):
     """The address of a page with the program of the networks and the functions of networks.js."""
     path = tmp_path_factory.mktemp("program") / "page.html"
     # what the screen's script defines is in a block, and would stay there
-    program = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
+    program = nursery.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
     functions = Path(__file__).with_name("networks.js").read_text("utf-8")
     scripts = f"<script>{program}</script><script>{functions}</script>"
     path.write_text(f'<!DOCTYPE html><head><meta charset="utf-8"></head>{scripts}', "utf-8")
@@ -185,7 +185,7 @@ def test_noise_is_standard_normal_and_the_same_for_a_seed_alone(tab):
 
 
 def test_wrong_names_are_those_of_the_package():
-    assert list(tiny.NAMES) == deficits.permutation(10).tolist()
+    assert list(nursery.NAMES) == deficits.permutation(10).tolist()
 
 
 # Lives --------------------------------------------------------------------------------------------

@@ -18,13 +18,13 @@ from nursery import (
     write_document,
 )
 
-from cplab.lab.nursery import tiny
+from cplab.lab.nursery import nursery
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """A page with one window."""
-    return write_document(tmp_path_factory.mktemp("page"), tiny.page(short_lives()))
+    return write_document(tmp_path_factory.mktemp("page"), nursery.page(short_lives()))
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_windows_of_unlike_length_are_said(page):
 
 
 def test_stop_in_one_screen_leaves_the_other_growing(used_page, tmp_path):
-    page = opened_anew(used_page, write_document(tmp_path, tiny.page(short_lives()) * 2))
+    page = opened_anew(used_page, write_document(tmp_path, nursery.page(short_lives()) * 2))
     page.locator("[data-is=pictures] canvas").nth(12).wait_for()
     page.evaluate(
         """() => { for (const each of document.querySelectorAll("cplab-nursery")) {

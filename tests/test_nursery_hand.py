@@ -19,14 +19,14 @@ from nursery import (
 
 import cplab
 from cplab import deficits
-from cplab.lab.nursery import tiny
+from cplab.lab.nursery import nursery
 from cplab.lab.screen.offers import NURSERY
 from cplab.runs import Run
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    return write_document(tmp_path_factory.mktemp("page"), tiny.page(short_lives()))
+    return write_document(tmp_path_factory.mktemp("page"), nursery.page(short_lives()))
 
 
 @pytest.fixture
@@ -174,8 +174,8 @@ def test_a_line_of_python_is_the_run_of_the_screen(page):
 
 def test_each_value_of_a_knob_makes_a_run_whose_network_exists(page):
     unfold(page)
-    knobs = re.findall(r'<select name="(\w+)"[^>]*>(.*?)</select>', tiny.MARKUP)
-    assert {name for name, _ in knobs} < {*tiny.KNOBS}
+    knobs = re.findall(r'<select name="(\w+)"[^>]*>(.*?)</select>', nursery.MARKUP)
+    assert {name for name, _ in knobs} < {*nursery.KNOBS}
     for name, options in knobs:
         for value in re.findall(r"<option>([\d.]+)", options):
             page.select_option(f"[name={name}]", value)
@@ -199,7 +199,7 @@ def test_each_deficit_and_strength_that_can_be_chosen_makes_its_run(page):
 # A digit ------------------------------------------------------------------------------------------
 
 
-PROGRAM = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
+PROGRAM = nursery.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
 DOWNWARDS = [(66, 24), (66, 110)]
 
 

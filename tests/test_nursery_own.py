@@ -14,7 +14,7 @@ from nursery import ended, opened_anew, screen_of, short_lives, train, write_doc
 
 import cplab
 from cplab.estimates import Estimate
-from cplab.lab.nursery import tiny
+from cplab.lab.nursery import nursery
 from cplab.quantities import harm, harm_from_results
 from cplab.results import Result
 from cplab.runs import MEASURED, Run
@@ -50,7 +50,7 @@ def fails_late(x, y, *, context):
 @cache
 def content_of(deficit):
     """What a screen under one of these holds: Python applies it for a while, so only once."""
-    return tiny.Nursery(networks=2, deficit=deficit, compare=True).content
+    return nursery.Nursery(networks=2, deficit=deficit, compare=True).content
 
 
 def seen(own, part="train"):
@@ -68,7 +68,7 @@ def seen(own, part="train"):
 @pytest.fixture(scope="module")
 def page_images():
     """The digits of a page, (4000, 12, 12), with mean 0 and deviation 1, and their labels."""
-    return tiny.unpack(tiny.digits())
+    return nursery.unpack(nursery.digits())
 
 
 def test_an_own_deficit_is_what_all_windows_begin_with():
@@ -90,7 +90,7 @@ def test_an_own_deficit_is_applied_to_all_digits_of_the_page(page_images):
 def test_an_own_deficit_that_changes_is_applied_in_epochs_of_all_a_life():
     own = content_of(curtain)["own"]
     epochs = own["train"]["epochs"]
-    assert (len(epochs), epochs[0], epochs[-1]) == (tiny.EPOCHS, 0, 299)
+    assert (len(epochs), epochs[0], epochs[-1]) == (nursery.EPOCHS, 0, 299)
     images, _ = seen(own)
     assert np.abs(images[:, -1, :11]).max() <= (own["high"] - own["low"]) / 15
 
@@ -98,8 +98,8 @@ def test_an_own_deficit_that_changes_is_applied_in_epochs_of_all_a_life():
 def test_an_own_deficit_that_draws_is_drawn_for_as_many_epochs_as_there_is_room_for():
     own = content_of(dancing)["own"]
     assert own["inTurn"]
-    assert 20 < len(own["train"]["epochs"]) < tiny.EPOCHS
-    assert len(own["train"]["packed"]) < tiny.ROOM
+    assert 20 < len(own["train"]["epochs"]) < nursery.EPOCHS
+    assert len(own["train"]["packed"]) < nursery.ROOM
     images, _ = seen(own)
     assert not np.array_equal(images[:, 0], images[:, 1])
 
@@ -118,13 +118,13 @@ def test_a_page_says_that_networks_share_what_changes():
 
 
 def test_an_own_deficit_that_fails_says_so_in_one_line():
-    one_line(lambda: tiny.Nursery(deficit=fails_late), "oops")
+    one_line(lambda: nursery.Nursery(deficit=fails_late), "oops")
 
 
 @pytest.mark.usefixtures("small_mnist")
 def test_own_images_are_those_of_the_page():
-    content = tiny.Nursery(images="mnist").content
-    x, y = tiny.unpack(content["digits"])
+    content = nursery.Nursery(images="mnist").content
+    x, y = nursery.unpack(content["digits"])
     images = cplab.pictures.data.shared_images("mnist", "tiny")
     grey = images.train_x[:, :, :, 0].numpy() / 255
     held = x[: content["digits"]["train"]]
@@ -135,11 +135,11 @@ def test_own_images_are_those_of_the_page():
 
 @pytest.mark.parametrize("wrong", [{"deficit": "blurr"}, {"images": "nothing"}, {"onset": "late"}])
 def test_a_screen_refuses_an_unknown_name_in_one_line(wrong):
-    one_line(lambda: tiny.Nursery(**wrong), *wrong.values())
+    one_line(lambda: nursery.Nursery(**wrong), *wrong.values())
 
 
 def test_a_screen_given_arrays_says_what_makes_a_name_of_them():
-    one_line(lambda: tiny.Nursery(images=np.zeros((20, 12, 12))), "cplab.images_from(")
+    one_line(lambda: nursery.Nursery(images=np.zeros((20, 12, 12))), "cplab.images_from(")
 
 
 # In a browser -------------------------------------------------------------------------------------
@@ -151,13 +151,13 @@ def open_screen(used_page, tmp_path_factory):
 
     def open_screen(content):
         folder = tmp_path_factory.mktemp("page")
-        return opened_anew(used_page, write_document(folder, tiny.page(content)))
+        return opened_anew(used_page, write_document(folder, nursery.page(content)))
 
     return open_screen
 
 
 def test_a_deficit_of_the_package_is_quoted_in_the_line_of_python(open_screen):
-    page = open_screen(tiny.Nursery(deficit="stripes").content)
+    page = open_screen(nursery.Nursery(deficit="stripes").content)
     run = eval(page.text_content("[data-is=code]"), {"cplab": cplab})
     assert run == Run("stripes", length=200, profile="tiny")
 
@@ -189,15 +189,15 @@ def test_the_harm_on_the_screen_is_that_of_a_sweep_within_the_intervals(open_scr
     content["knobs"]["recovery"] = RECOVERY
     page = open_screen(content)
     train(page)
-    nursery = tiny.Nursery()
+    shown = nursery.Nursery()
     grown = page.evaluate(TOLD)
-    tell_python(nursery.link, {"grown": grown, "headline": ended(page)})
+    tell_python(shown.link, {"grown": grown, "headline": ended(page)})
     run = Run(dancing, length=LENGTH, recovery=RECOVERY, profile="tiny")
     pairs = [run.with_seed(seed) for seed in range(NETWORKS)]
     cplab.sweep(pairs + [pair.without_window() for pair in pairs])
     swept = harm(run)
-    wide = np.hypot(nursery.harm.half, swept.half)
-    assert abs(nursery.harm.mean - swept.mean) < wide < abs(swept.mean) / 2
+    wide = np.hypot(shown.harm.half, swept.half)
+    assert abs(shown.harm.mean - swept.mean) < wide < abs(swept.mean) / 2
 
 
 TOLD = """() => {
@@ -287,10 +287,10 @@ def grow(screen, onset, recovery, pace, count):
         clear[seed] = result(control.with_seed(seed), control_percents[seed])
     pairs = in_pairs(spoilt_percents, control_percents, pace)
     on_screen = screen.evaluate(GROW, [onset, pairs])
-    nursery = tiny.Nursery()
-    tell_python(nursery.link, {"grown": screen.evaluate(TOLD), "headline": "They end behind"})
+    shown = nursery.Nursery()
+    tell_python(shown.link, {"grown": screen.evaluate(TOLD), "headline": "They end behind"})
     expected = harm_from_results(run, recovery, reared, clear)
-    return Grown(on_screen, nursery.harm, expected, nursery.accuracies)
+    return Grown(on_screen, shown.harm, expected, shown.accuracies)
 
 
 @pytest.mark.parametrize("onset", [0, 5])
@@ -317,6 +317,6 @@ def test_python_gets_the_harm_and_the_accuracies_of_each_network(screen):
 
 def test_before_anything_has_grown_python_says_what_to_do(capsys):
     """And goes on, so that all cells of a notebook can be run at once."""
-    nursery = tiny.Nursery()
-    assert np.isnan(nursery.harm.mean)
+    shown = nursery.Nursery()
+    assert np.isnan(shown.harm.mean)
     assert "press Train" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 import cplab
 from cplab import estimates, lab, show
-from cplab.lab.explorer.explorer_data import Point
+from cplab.lab.explorer.points import Point
 from cplab.lab.questions.checks import VERDICTS
 
 LAPTOP = {"width": 1180, "height": 720}  # a cell's output

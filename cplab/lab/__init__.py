@@ -11,7 +11,7 @@ with installed():
     from cplab.lab import missing as missing  # shows offers below outputs that lack results
     from cplab.lab.buttons.training import live
     from cplab.lab.explorer.explorer import Explorer
-    from cplab.lab.nursery.tiny import Nursery
+    from cplab.lab.nursery.nursery import Nursery
     from cplab.lab.optional import if_possible
     from cplab.lab.parameter import setting
     from cplab.lab.questions.checks import Answer, check, exercise, is_right

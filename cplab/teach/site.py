@@ -452,7 +452,7 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     """The first page as a notebook: networks that grow up in the browser, and the labs."""
     from nbformat import v4
 
-    from cplab.lab.nursery import tiny
+    from cplab.lab.nursery import nursery
 
     by_number = questions()
     rows: dict[bool, list[str]] = {True: [], False: []}  # by whether a lab belongs to the course
@@ -464,7 +464,7 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     if rows[False]:
         listed += "\n\n**Going further**\n\n" + "\n".join(rows[False])
     text = FRONT.format(about=about(), labs=listed, words=WORDS)
-    page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
+    page = f"{nursery.page()}<script>{nursery.SCRIPT}</script>"
     live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     cells = [v4.new_markdown_cell(f"# {SITE_TITLE}"), live, v4.new_markdown_cell(text)]
     return v4.new_notebook(cells=cells)
@@ -472,6 +472,6 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
 
 def about() -> str:
     """What stands below the first screen, as HTML."""
-    from cplab.lab.nursery import tiny
+    from cplab.lab.nursery import nursery
 
-    return ABOUT.format(count=tiny.KNOBS["digits"], percent=PERCENT)
+    return ABOUT.format(count=nursery.KNOBS["digits"], percent=PERCENT)

@@ -5,13 +5,13 @@
 // The element holds two scripts: as JSON {content, state, version, html}, and BokehJS of that version.
 //
 //   content   all points with a result, and what is said and drawn of them: see ExplorerContent in
-//             explorer.py, and Description in explorer_data.py for a point
+//             explorer.py, and Description in points.py for a point
 //   state     what is chosen: a place, and {recovery, seeds, count, where}, see State in explorer.py
 //   place     {deficit, onset, length} of a point; `keyOf` is its name in content.points
 //   other     the key of the place with which the chosen one is compared, as a pale curve
 //
 // Whatever changes one of them then calls `draw`, which fills the figures' sources, `this.sources`,
-// which explorer_figures.py names. An element of explorer.html with `data-is=NAME` is the property of
+// which figures.py names. An element of explorer.html with `data-is=NAME` is the property of
 // that name. These files come before: page.js (`make`), unzip.js, screen.js (`say`, `collect`),
 // training.js (`Training`, which lets Python train) and line.js (the line of time).
 

@@ -1,7 +1,7 @@
 """The explorer: when was a network deprived, of what, for how long, and what did it cost?
 
-Its output is HTML that holds all results of a setting (`explorer_data`), BokehJS, and
-`explorer.js`, which fills the figures that `explorer_figures` makes with Bokeh; it works in a saved
+Its output is HTML that holds all results of a setting (`points`), BokehJS, and
+`explorer.js`, which fills the figures that `figures` makes with Bokeh; it works in a saved
 notebook and on a page as well. A widget that is never displayed connects it to Python:
 it brings the chosen point, and clicks on Train.
 """
@@ -26,7 +26,7 @@ from cplab import estimates
 from cplab.base.errors import CplabError, as_list, one_of, whole
 from cplab.lab.buttons.jobs import HowFar, Task, train_requests, will_train_here
 from cplab.lab.buttons.training import Values
-from cplab.lab.explorer.explorer_data import (
+from cplab.lab.explorer.points import (
     NEVER,
     Band,
     Description,
@@ -266,7 +266,7 @@ class Explorer:
 
     def _collect_content(self) -> ExplorerContent:
         """All that explorer.js needs, as plain data."""
-        from cplab.lab.explorer.explorer_figures import figures  # with Bokeh
+        from cplab.lab.explorer.figures import figures  # with Bokeh
 
         setting = self.setting
         base = setting.base

@@ -1,4 +1,4 @@
-// Trains small networks in the browser, in WebAssembly (networks.c); tiny.js shows them. link.py puts
+// Trains small networks in the browser, in WebAssembly (networks.c); nursery.js shows them. link.py puts
 // two things before this file: WASM, the program of networks.wasm in base64, and `unzip`.
 //
 // A screen uses:

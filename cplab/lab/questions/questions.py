@@ -17,7 +17,7 @@ from typing import Any
 from cplab import estimates, quantities
 from cplab.base.errors import CplabError, check_dict, quote, whole
 from cplab.estimates import Estimate, Lack, lacking_in
-from cplab.lab.explorer.explorer_data import short
+from cplab.lab.explorer.points import short
 from cplab.lab.questions.checks import VERDICTS
 from cplab.lab.screen.link import WHERE, script
 from cplab.output import answers as handed

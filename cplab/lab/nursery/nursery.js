@@ -7,21 +7,21 @@
 //   screen.js        what all screens share, such as `say`
 //   line.js          the line of time, as the explorer has it, too, and `within`
 //   networks.js      trains
-//   tiny_cohort.js   what one press trains; the shapes of windows, pairs and lives
-//   tiny_numbers.js  the harm
-//   tiny_words.js    sentences
-//   tiny_bar.js      the line of life
-//   tiny_mask.js     the mask that covers a part of each digit
-//   tiny_figure.js   the figures
-//   tiny_inside.js   a look inside one network and its twin
-//   tiny_pictures.js digits as networks see them
-//   tiny_digit.js    a digit that is drawn by hand
-//   tiny.js          this file
+//   cohort.js   what one press trains; the shapes of windows, pairs and lives
+//   numbers.js  the harm
+//   words.js    sentences
+//   bar.js      the line of life
+//   mask.js     the mask that covers a part of each digit
+//   figure.js   the figures
+//   inside.js   a look inside one network and its twin
+//   pictures.js digits as networks see them
+//   digit.js    a digit that is drawn by hand
+//   nursery.js  this file
 //
 // What the screen knows: `windows` and `knobs`, which a person moves; `trained`, all that has grown
 // up; `training`, the cohort that grows now. Whatever changes one of them then calls `draw`, which
-// reads them anew. `content` is what Python sends, see NurseryContent in tiny.py. An element of
-// tiny.html with `data-is=NAME` is the property of that name, such as `this.bar`.
+// reads them anew. `content` is what Python sends, see NurseryContent in nursery.py. An element of
+// nursery.html with `data-is=NAME` is the property of that name, such as `this.bar`.
 
 // Milliseconds
 const REDRAWN = 150; // between two drawings, while networks grow
@@ -181,7 +181,7 @@ class Nursery extends Improved {
     return harm ?? harmOf([...pairs.values()], window, this.content.t);
   }
 
-  // What is drawn of each window of the screen, see tiny_figure.js.
+  // What is drawn of each window of the screen, see figure.js.
   get views() {
     const {content, training, windows} = this;
     return windows.map((window, index) => {
@@ -465,7 +465,7 @@ class Nursery extends Improved {
     say(this.about, about);
   }
 
-  // A look inside one network, see tiny_inside.js.
+  // A look inside one network, see inside.js.
   drawInside() {
     const {last, moment} = this;
     const shown = this.chosenPair();

@@ -1,7 +1,7 @@
 // A look inside one of the networks that have grown up on the first screen, beside its twin: which
 // of its own digits it gets right, how long its steps are, and how far it has come since its deficit
-// ended. A person moves along its epochs. tiny_cohort.js describes pairs and tests, tiny_figure.js
-// the figures; `make` is in page.js, `within` and STEPS in line.js, LEAPS in tiny_bar.js.
+// ended. A person moves along its epochs. cohort.js describes pairs and tests, figure.js
+// the figures; `make` is in page.js, `within` and STEPS in line.js, LEAPS in bar.js.
 
 const MOST_IN_ROW = 50; // squares; more digits of a class go on below
 const NUMBER = 16; // pixels at the left of the squares, for the name of a class

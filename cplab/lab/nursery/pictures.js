@@ -1,4 +1,4 @@
-// Pictures of the first screen: digits as networks see them. `screen` is the Nursery of tiny.js, of
+// Pictures of the first screen: digits as networks see them. `screen` is the Nursery of nursery.js, of
 // which they use the digits, the knobs, the content and the tools of `engine` in networks.js. Images there are one array, (count · PIXELS), normalised.
 
 // What networks see of test images under a window, one array. Arguments: indices, of the images;

@@ -1,8 +1,8 @@
 // A digit that is drawn by hand on the first screen, and what networks take it for. ARROWS is in
-// tiny_mask.js, `within` in line.js, `make` in page.js, `mean` in tiny_numbers.js.
+// mask.js, `within` in line.js, `make` in page.js, `mean` in numbers.js.
 
 // Pixels of the sheet
-const SHEET = 132; // its side, as in tiny.html
+const SHEET = 132; // its side, as in nursery.html
 const PEN = 12; // the pen
 const STROKE = 6; // how far an arrow key moves the pen
 

@@ -1,7 +1,7 @@
 // The figures of the first screen: curves over the epochs of a life, as SVG, on the scale of the line
 // of life above them. `drawLives` draws the large one, `drawTrainingAccuracy` the one in the fold;
-// tiny_inside.js has more. tiny_cohort.js describes windows, pairs, lives and tests, tiny_numbers.js a harm; classes,
-// such as "faint" or "w1" for the second window, have their looks from tiny.css.
+// inside.js has more. cohort.js describes windows, pairs, lives and tests, numbers.js a harm; classes,
+// such as "faint" or "w1" for the second window, have their looks from nursery.css.
 //
 // A point is [epoch, value], of which the value is a percentage unless a figure says otherwise. A view is what is drawn of a window of the screen: {window, pairs: a
 // list of them, harm: {n, words, ...}, name, grows}, of which `name` sets it apart where there are

@@ -1,4 +1,4 @@
-// What the first screen computes from pairs of networks, which tiny_cohort.js describes: their harm,
+// What the first screen computes from pairs of networks, which cohort.js describes: their harm,
 // and the images that only deprived ones get wrong. `oneDecimal` is in screen.js.
 
 const sum = (values) => values.reduce((a, b) => a + b, 0);

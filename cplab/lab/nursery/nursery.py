@@ -1,6 +1,6 @@
 """The nursery, small networks that grow up before your eyes. The browser trains them, in a notebook
-and on a page without Python alike, with `networks.js`; `tiny.js` draws them. A notebook gets their
-accuracies back, as estimates of their own.
+and on a page without Python alike, with `networks.js`; `nursery.js` draws them. A notebook gets
+their accuracies back, as estimates of their own.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "inside", "pictures", "digit")
 TINY = PROFILES["tiny"]
-MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
+MARKUP = Path(__file__).with_name("nursery.html").read_text("utf-8")
 SCRIPT = script(
     "cplab-nursery",
     *("screen/unzip", "screen/screen", "screen/line", "nursery/networks"),
-    *(f"nursery/tiny_{part}" for part in PARTS),
-    "nursery/tiny",
+    *(f"nursery/{part}" for part in PARTS),
+    "nursery/nursery",
 )
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 LATEST = 300  # the epoch by which every deficit has ended
@@ -152,7 +152,7 @@ class ShippedWindow(TypedDict):
 
 
 class NurseryContent(TypedDict):
-    """All that tiny.js needs, as plain data.
+    """All that nursery.js needs, as plain data.
 
     kinds, masks: what can be chosen. windows, knobs: at first. second: what a second window changes
     in the first. latest: the epoch by which every deficit has ended. networks, seed: how many one
@@ -194,7 +194,7 @@ KNOBS: Knobs = {
 
 
 def content(networks: int = 10, seed: int = 0, compare: bool = False) -> NurseryContent:
-    """All that tiny.js needs, as plain data. The arguments are those of `Nursery`."""
+    """All that nursery.js needs, as plain data. The arguments are those of `Nursery`."""
     windows: list[ScreenWindow] = [{**WINDOW}]
     if compare:
         windows.append({**WINDOW, "onset": LATE})

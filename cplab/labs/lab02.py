@@ -7,13 +7,13 @@ epochs. The final accuracy is the mean of the last five epochs.
 
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cplab import quantities, show
-from cplab.base.errors import whole
+from cplab import lab, quantities, show
+from cplab.base.errors import CplabError, quote, whole
 from cplab.base.late import nn
 from cplab.estimates import (
     NORMAL_FACTOR,
@@ -24,11 +24,13 @@ from cplab.estimates import (
     lacking_in,
     rows_of_seeds,
 )
+from cplab.lab.buttons.jobs import TrainButton
+from cplab.lab.buttons.training import Lines
 from cplab.measure import measurement
 from cplab.measure.builtin import answers_to
-from cplab.output.styles import EQUAL, ink, style
+from cplab.output.styles import EQUAL, LIVE, ink, style
 from cplab.pictures import datasets
-from cplab.pictures.previews import drawn_pictures
+from cplab.pictures.previews import drawn_pictures, images_at_hand
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run
@@ -136,6 +138,207 @@ def own_harm() -> Estimate:
     not trained yet
     """
     return estimate(harm(BLURRED_DIGITS, seeds=OWN).values)
+
+
+# Photographs of your own --------------------------------------------------------------------------
+
+FOUR = 4  # networks of each kind that a student trains
+Harms = dict[str, list[float]]  # of a student's networks in points, one a seed, by when they blur
+_four: list[int] = []  # the seeds that were last asked for
+
+
+def small(deficit: str | Callable = "blur", onset: int = 0, length: int = 20) -> Run:
+    """A run of `small`, lab 02's network and photographs at a size of which eight networks take
+    minutes. Where the photographs are not here, practice images take their place, and a line says
+    so.
+
+    >>> small(onset=20).epochs
+    68
+    """
+    run = Run(deficit, onset, length, profile="small")
+    return run.replace(dataset=images_at_hand(run.dataset))
+
+
+def seeds_of(number: int) -> range:
+    """The four seeds of a number from 1 to 999, which no other number has.
+
+    >>> seeds_of(7)
+    range(7000, 7004)
+    """
+    first = 1000 * whole("number", number, 1, 999)
+    return range(first, first + FOUR)
+
+
+def four(run: Run, number: int) -> list[Run]:
+    """Four seeds of a run that nobody else has, and their twins.
+
+    Arguments:
+        run: the run.
+        number: 1 to 999, which decides their seeds.
+
+    >>> len(four(small(), 7))
+    8
+    """
+    _four[:] = seeds_of(number)
+    networks = [run.with_seed(seed) for seed in _four]
+    twins = [network.without_window() for network in networks]
+    return networks + twins
+
+
+def harm_of_four(run: Run, number: int | None = None) -> Estimate:
+    """The harm of a student's four networks of a run, each beside its twin, in points.
+
+    Arguments:
+        run: the run.
+        number: that decides their seeds; by default those that were last asked for.
+
+    >>> harm_of_four(small(length=3), 999)
+    not trained yet
+    """
+    seeds = _four if number is None else seeds_of(number)
+    return estimate(harm(run, seeds=seeds).values)
+
+
+def own_harms(runs: Iterable[Run], number: int) -> Harms:
+    """The harms of a student's networks by when their deficit begins, {words: one a seed}: nothing
+    before all of them are trained.
+
+    >>> own_harms([small(length=3)], 999)
+    {}
+    """
+    harms = {}
+    for run in runs:
+        by_seed = harm(run, seeds=seeds_of(number)).by_seed
+        if len(by_seed) < FOUR:
+            return {}
+        harms[show.age(run)] = [round(points, 2) for points in by_seed.values()]
+    return harms
+
+
+def train_four(runs: Sequence[Run], number: int) -> TrainButton:
+    """Let a student train four networks of each run, and their twins, at the press of a button.
+
+    Each network's accuracy grows as a line. Below the lines, the student's harms are dots on the
+    lab's own.
+
+    Arguments:
+        runs: they differ in when their deficit begins.
+        number: 1 to 999, which decides the seeds.
+
+    Returns:
+        the button.
+    """
+    groups: dict[str, list[Run]] = {"twins": []}
+    for run in runs:
+        networks = four(run, number)
+        groups[f"{show.label(run.deficit)} {show.age(run)}"] = networks[:FOUR]
+        groups["twins"] += networks[FOUR:]
+
+    def draw(lines: Lines) -> list[object]:
+        begun = {}
+        for words, of_seeds in lines.items():
+            begun[words] = [(epochs, 100 * right) for epochs, right in of_seeds if len(epochs)]
+        growing = show.curves(begun, "epoch", "test accuracy, %", height=280)
+        return [growing, *told(runs, own_harms(runs, number))]
+
+    return lab.live(groups, draw=draw)
+
+
+def told(runs: Sequence[Run], *harms: Harms) -> list[object]:
+    """What the networks of one student, or of several, tell: their dots, and a sentence; nothing
+    before any are trained.
+
+    Arguments:
+        runs: they differ in when their deficit begins.
+        harms: of each student.
+    """
+    trained = [of_one for of_one in harms if of_one]
+    if not trained:
+        return []
+    return [dots(runs, trained), f"<p>{verdict(trained)}</p>"]
+
+
+@styled
+def dots(runs: Sequence[Run], harms: Sequence[Harms]) -> Figure:
+    """Draw the harm of each of some students' networks as a dot, beside the lab's mean with its
+    interval.
+
+    Arguments:
+        runs: they differ in when their deficit begins.
+        harms: of each student; those of the first are filled.
+    """
+    fig = show.figure("", "when the deficit begins", "harm, points", height=300)
+    fig.ax.axhline(0, color=EQUAL.colour, linewidth=1)
+    for place, run in enumerate(runs):
+        points = harm(run)
+        look = style(run.deficit)
+        if points.seeds:
+            words = f"the lab's {points.seeds}: mean and interval"
+            half = np.nan_to_num(points.half)
+            fig.ax.errorbar(place, points.mean, half, color=look.colour, label=words, capsize=6)
+            fig.ax.plot(place, points.mean, "o", color=look.colour, markersize=8)
+        for student, of_one in enumerate(harms):
+            values = of_one.get(show.age(run), [])
+            right = place + 0.12 * (student + 1)
+            fill = LIVE.colour if student == 0 else "none"
+            words = "yours" if student == 0 else "your neighbours'"
+            look_of_dots = {"markeredgecolor": LIVE.colour, "markerfacecolor": fill}
+            fig.ax.plot([right] * len(values), values, "o", label=words, **look_of_dots)
+    fig.ax.set_xticks(range(len(runs)), [show.age(run) for run in runs])
+    fig.ax.set_xlim(-0.4, len(runs) - 1 + 0.4 + 0.12 * len(harms))
+    return fig
+
+
+def verdict(harms: Sequence[Harms]) -> str:
+    """Say how much more harm a deficit does at the first age than at the last, in the networks of
+    some students, each seed beside itself.
+
+    >>> verdict([{"from birth": [4.0, 3.0, 5.0, 4.5], "at epoch 20": [1.0, 0.5, 1.5, 1.5]}])
+    'From birth minus at epoch 20: 3.0 ± 0.6 points (4 networks of each): the age tells.'
+    """
+    first, *_, last = harms[0]
+    differences = []
+    for of_one in harms:
+        pairs = zip(of_one[first], of_one[last], strict=True)
+        differences += [early - late for early, late in pairs]
+    points = estimate(differences)
+    verdicts = {1: "the age tells", 0: "so few cannot tell", -1: "the later one does more harm"}
+    said = verdicts[points.sign or 0]
+    many = f"{len(differences)} networks of each"
+    return f"{first.capitalize()} minus {last}: {points} points ({many}): {said}."
+
+
+def as_line(harms: Harms) -> str:
+    """Write a student's harms as a line of text, for a neighbour.
+
+    >>> as_line({"from birth": [4.0, 3.0], "at epoch 20": [1.0, -0.5]})
+    'from birth: 4.0, 3.0; at epoch 20: 1.0, -0.5'
+    """
+    parts = []
+    for words, values in harms.items():
+        parts.append(f"{words}: {', '.join(map(str, values))}")
+    return "; ".join(parts)
+
+
+def read_line(line: str) -> Harms:
+    """Read a line that `as_line` has written.
+
+    Raises:
+        CplabError: for any other.
+
+    >>> read_line("from birth: 4.0, 3.0; at epoch 20: 1.0, -0.5")
+    {'from birth': [4.0, 3.0], 'at epoch 20': [1.0, -0.5]}
+    """
+    harms: Harms = {}
+    try:
+        for part in line.split(";"):
+            words, values = part.split(":")
+            harms[words.strip()] = [float(value) for value in values.split(",")]
+    except (ValueError, AttributeError):
+        raise CplabError(
+            f"{quote(line)} is no line of a neighbour: copy what their cell has printed"
+        ) from None
+    return harms
 
 
 # Which images -------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from cplab.pictures import datasets
 from cplab.pictures.previews import drawn_pictures, images_at_hand
 from cplab.quantities import harm
 from cplab.results.result import LAST
+from cplab.results.seeds import FIRST_SEEDS
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import styled
@@ -270,23 +271,35 @@ def dots(runs: Sequence[Run], harms: Sequence[Harms]) -> Figure:
     fig = show.figure("", "when the deficit begins", "harm, points", height=300)
     fig.ax.axhline(0, color=EQUAL.colour, linewidth=1)
     for place, run in enumerate(runs):
-        points = harm(run)
-        look = style(run.deficit)
-        if points.seeds:
-            words = f"the lab's {points.seeds}: mean and interval"
-            half = np.nan_to_num(points.half)
-            fig.ax.errorbar(place, points.mean, half, color=look.colour, label=words, capsize=6)
-            fig.ax.plot(place, points.mean, "o", color=look.colour, markersize=8)
+        draw_lab(fig, place, run)
         for student, of_one in enumerate(harms):
-            values = of_one.get(show.age(run), [])
             right = place + 0.12 * (student + 1)
-            fill = LIVE.colour if student == 0 else "none"
-            words = "yours" if student == 0 else "your neighbours'"
-            look_of_dots = {"markeredgecolor": LIVE.colour, "markerfacecolor": fill}
-            fig.ax.plot([right] * len(values), values, "o", label=words, **look_of_dots)
+            draw_student(fig, right, of_one[show.age(run)], is_neighbour=student > 0)
+    handles, labels = fig.ax.get_legend_handles_labels()
+    entries = dict(zip(labels, handles, strict=True))  # each once
+    fig.legend(entries.values(), entries.keys(), loc="outside right center")
     fig.ax.set_xticks(range(len(runs)), [show.age(run) for run in runs])
-    fig.ax.set_xlim(-0.4, len(runs) - 1 + 0.4 + 0.12 * len(harms))
+    fig.ax.set_xlim(-0.4, len(runs) - 0.6 + 0.12 * len(harms))
+    fig.ax.grid(False, axis="x")
     return fig
+
+
+def draw_lab(fig: Figure, place: float, run: Run) -> None:
+    """Draw the mean harm of the lab's networks, with its interval; nothing without any."""
+    points = harm(run, seeds=FIRST_SEEDS)
+    if not points.seeds:
+        return
+    look = style(run.deficit)
+    fig.ax.errorbar(place, points.mean, np.nan_to_num(points.half), color=look.colour, capsize=6)
+    fig.ax.plot(place, points.mean, "s", color=look.colour, label="the lab's mean")
+
+
+def draw_student(fig: Figure, place: float, values: Sequence[float], is_neighbour: bool) -> None:
+    """Draw the harm of each of a student's networks as a dot: those of a neighbour are hollow."""
+    fill = "none" if is_neighbour else LIVE.colour
+    words = "your neighbours'" if is_neighbour else "yours"
+    dot = {"markeredgecolor": LIVE.colour, "markerfacecolor": fill}
+    fig.ax.plot([place] * len(values), values, "o", label=words, **dot)
 
 
 def verdict(harms: Sequence[Harms]) -> str:

@@ -7,8 +7,8 @@ epochs. The final accuracy is the mean of the last five epochs.
 
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -148,16 +148,16 @@ Harms = dict[str, list[float]]  # of a student's networks in points, one a seed,
 _four: list[int] = []  # the seeds that were last asked for
 
 
-def small(deficit: str | Callable = "blur", onset: int = 0, length: int = 20) -> Run:
+def small(deficit: Any = "blur", onset: int = 0, length: int = 20) -> Run:
     """A run of `small`, lab 02's network and photographs at a size of which eight networks take
     minutes. Where the photographs are not here, practice images take their place, and a line says
-    so.
+    so. Arguments are those of a run.
 
     >>> small(onset=20).epochs
     68
     """
     run = Run(deficit, onset, length, profile="small")
-    return run.replace(dataset=images_at_hand(run.dataset))
+    return run.replace(dataset=images_at_hand(run.dataset, run.profile))
 
 
 def seeds_of(number: int) -> range:
@@ -298,8 +298,8 @@ def draw_student(fig: Figure, place: float, values: Sequence[float], is_neighbou
     """Draw the harm of each of a student's networks as a dot: those of a neighbour are hollow."""
     fill = "none" if is_neighbour else LIVE.colour
     words = "your neighbours'" if is_neighbour else "yours"
-    dot = {"markeredgecolor": LIVE.colour, "markerfacecolor": fill}
-    fig.ax.plot([place] * len(values), values, "o", label=words, **dot)
+    places = [place] * len(values)
+    fig.ax.plot(places, values, "o", label=words, color=LIVE.colour, markerfacecolor=fill)
 
 
 def verdict(harms: Sequence[Harms]) -> str:

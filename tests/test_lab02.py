@@ -1,8 +1,10 @@
-"""Lab 02: accuracies by image."""
+"""Lab 02: accuracies by image, and what a student's own photographs tell."""
 
 import pytest
+from conftest import one_line
 
 from cplab import Run, quantities
+from cplab.estimates import estimate
 from cplab.labs import lab02
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
@@ -13,3 +15,72 @@ def test_the_mean_accuracy_by_image_is_that_of_the_network():
     by_seed = quantities.accuracy(EARLY).by_seed
     by_image = lab02.image_accuracies(EARLY).deprived
     assert by_image.mean(1) == pytest.approx([by_seed[5], by_seed[6]], abs=0.1)
+
+
+# Four of one's own --------------------------------------------------------------------------------
+
+BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
+AGES = [BRIEF, BRIEF.replace(onset=1)]
+MINE = {"from birth": [4.0, 3.0, 5.0, 4.5], "at epoch 24": [1.0, 0.5, 1.5, 1.6]}
+THEIRS = {"from birth": [2.0, 3.5, 6.0, 1.0], "at epoch 24": [1.0, -1.5, 2.5, 1.2]}
+
+
+@pytest.fixture(scope="module")
+def pressed():
+    """Four networks of each age, which the button has trained, and how many epochs they took."""
+    button = lab02.train_four(AGES, 7)
+    button.press()
+    assert button.wait(100)
+    return button
+
+
+def test_the_button_trains_four_of_each_age_and_shows_what_they_tell(pressed):
+    harms = lab02.own_harms(AGES, 7)
+    assert {words: len(values) for words, values in harms.items()} == {
+        "from birth": 4,
+        "at epoch 1": 4,
+    }
+    assert lab02.verdict([harms]) in pressed.picture
+    assert pressed.picture.count("<img") == 2  # lines and dots
+
+
+@pytest.mark.usefixtures("pressed")
+def test_a_student_s_harms_are_those_of_their_seeds_beside_their_twins():
+    harms = lab02.own_harms(AGES, 7)
+    for run, values in zip(AGES, harms.values(), strict=True):
+        seeds = lab02.seeds_of(7)
+        alone = [quantities.harm(run, seeds=[seed]).mean for seed in seeds]
+        assert values == pytest.approx(alone, abs=0.006)
+        assert lab02.harm_of_four(run, 7).mean == pytest.approx(sum(alone) / 4)
+
+
+def test_a_number_has_seeds_that_no_other_number_has():
+    seeds = [seed for number in (1, 2, 999) for seed in lab02.seeds_of(number)]
+    assert len({*seeds}) == 12
+    one_line(lambda: lab02.seeds_of(1000), "1000", "999")
+
+
+def test_before_all_four_are_trained_nothing_is_told():
+    assert lab02.own_harms(AGES, 8) == {}
+    assert lab02.told(AGES, {}) == []
+
+
+def test_networks_of_neighbours_are_paired_by_seed_and_added_up():
+    pairs = zip(
+        MINE["from birth"] + THEIRS["from birth"],
+        MINE["at epoch 24"] + THEIRS["at epoch 24"],
+        strict=True,
+    )
+    points = estimate([early - late for early, late in pairs])
+    said = lab02.verdict([MINE, THEIRS])
+    assert f"{points} points (8 networks of each)" in said
+    assert ("the age tells" in said) == (points.sign == 1)
+
+
+def test_a_line_for_a_neighbour_can_be_read():
+    assert lab02.read_line(lab02.as_line(MINE)) == MINE
+
+
+@pytest.mark.parametrize("line", ["", "from birth", "from birth: four", 7])
+def test_what_is_no_line_is_refused_in_one_line(line):
+    one_line(lambda: lab02.read_line(line), "neighbour")

@@ -148,13 +148,13 @@ Harms = dict[str, list[float]]  # of a student's networks in points, one a seed,
 _four: list[int] = []  # the seeds that were last asked for
 
 
-def small(deficit: Any = "blur", onset: int = 0, length: int = 20) -> Run:
+def small(deficit: Any = "blur", onset: int = 0, length: int = 16) -> Run:
     """A run of `small`, lab 02's network and photographs at a size of which eight networks take
     minutes. Where the photographs are not here, practice images take their place, and a line says
     so. Arguments are those of a run.
 
-    >>> small(onset=20).epochs
-    68
+    >>> small(onset=24).epochs
+    100
     """
     run = Run(deficit, onset, length, profile="small")
     return run.replace(dataset=images_at_hand(run.dataset, run.profile))
@@ -306,8 +306,8 @@ def verdict(harms: Sequence[Harms]) -> str:
     """Say how much more harm a deficit does at the first age than at the last, in the networks of
     some students, each seed beside itself.
 
-    >>> verdict([{"from birth": [4.0, 3.0, 5.0, 4.5], "at epoch 20": [1.0, 0.5, 1.5, 1.5]}])
-    'From birth minus at epoch 20: 3.0 ± 0.6 points (4 networks of each): the age tells.'
+    >>> verdict([{"from birth": [4.0, 3.0, 5.0, 4.5], "at epoch 24": [1.0, 0.5, 1.5, 1.5]}])
+    'From birth minus at epoch 24: 3.0 ± 0.6 points (4 networks of each): the age tells.'
     """
     first, *_, last = harms[0]
     differences = []
@@ -324,8 +324,8 @@ def verdict(harms: Sequence[Harms]) -> str:
 def as_line(harms: Harms) -> str:
     """Write a student's harms as a line of text, for a neighbour.
 
-    >>> as_line({"from birth": [4.0, 3.0], "at epoch 20": [1.0, -0.5]})
-    'from birth: 4.0, 3.0; at epoch 20: 1.0, -0.5'
+    >>> as_line({"from birth": [4.0, 3.0], "at epoch 24": [1.0, -0.5]})
+    'from birth: 4.0, 3.0; at epoch 24: 1.0, -0.5'
     """
     parts = []
     for words, values in harms.items():
@@ -339,8 +339,8 @@ def read_line(line: str) -> Harms:
     Raises:
         CplabError: for any other.
 
-    >>> read_line("from birth: 4.0, 3.0; at epoch 20: 1.0, -0.5")
-    {'from birth': [4.0, 3.0], 'at epoch 20': [1.0, -0.5]}
+    >>> read_line("from birth: 4.0, 3.0; at epoch 24: 1.0, -0.5")
+    {'from birth': [4.0, 3.0], 'at epoch 24': [1.0, -0.5]}
     """
     harms: Harms = {}
     try:

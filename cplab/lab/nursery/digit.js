@@ -1,5 +1,5 @@
 // A digit that is drawn by hand on the first screen, and what networks take it for. ARROWS is in
-// mask.js, `within` in line.js, `make` in page.js, `mean` in numbers.js.
+// mask.js, `within` in bar.js, `make` in page.js, `mean` in numbers.js.
 
 // Pixels of the sheet
 const SHEET = 132; // its side, as in nursery.html

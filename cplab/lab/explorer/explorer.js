@@ -367,7 +367,7 @@ class Explorer extends Training {
     if (state.second) this.secondKind.querySelector("select").value = state.second.deficit;
     root.querySelector("[name=seeds]").checked = state.seeds;
     this.drawLanes();
-    this.python.hidden = !this.asked && this.fold.hidden;
+    this.python.hidden = this.fold.hidden;
     say(this.code, places.map((place) => this.callOf(place)).join("  "));
     this.drawLive();
   }
@@ -534,11 +534,14 @@ class Explorer extends Training {
     // Pixels from the upper left corner of the figure
     const toPixels = (x, y) => [x_scale.compute(x) - bbox.left, y_scale.compute(y) - bbox.top];
     const [, higher] = [...harms].sort((a, b) => a.low - b.low);
-    const tags = harms.flatMap((harm) => {
+    const tags = harms.map((harm) => {
       const isAbove = harm === higher;
       const [x, y] = toPixels(harm.x, isAbove ? harm.high : harm.low);
-      const box = {x: x + BESIDE, y: isAbove ? y - LINE_HEIGHT : y};
-      return [{...harm, ...box, weight: "bold"}];
+      const width = PEN.measureText(harm.text).width;
+      const left = within(0, x + BESIDE, bbox.width - width);
+      const heights = this.lineHeights(left, left + width, toPixels);
+      const top = isAbove ? min(y, ...heights) - LINE_HEIGHT : max(y, ...heights);
+      return {...harm, x: left, y: top, weight: "bold"};
     });
     if (this.content.grey && this.age === Infinity) tags.push(this.greyName(toPixels));
     const boxes = tags.map(({text, x, y}) => {
@@ -551,6 +554,17 @@ class Explorer extends Training {
       return box ? [{x: start, y: end, text, weight, right: box.x, down: box.y}] : [];
     });
     this.fill("tag", columnsOf(rows, ["x", "y", "text", "right", "down", "weight"]));
+  }
+
+  // How high the lines of windows are between two places, in pixels.
+  lineHeights(left, right, toPixels) {
+    const heights = [];
+    for (const {x, mean} of CURVES.map((name) => this.sources[name].data))
+      for (const [i, clear] of x.entries()) {
+        const [across, down] = toPixels(clear, mean[i]);
+        if (left <= across && across <= right) heights.push(down);
+      }
+    return heights;
   }
 
   // The name of the grey line, above its rise: as high as the line is where the name ends.

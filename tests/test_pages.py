@@ -8,7 +8,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from browser import axe_finds, open_anew, plain_page
+from browser import FORGET, axe_finds, open_anew, plain_page
 from conftest import ROOT
 from IPython.core.formatters import DisplayFormatter
 from nbconvert import HTMLExporter
@@ -293,12 +293,14 @@ LABELS = """() => {
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = "bold 14px system-ui, sans-serif";
   const width = (words) => pen.measureText(words).width;
-  const boxes = text.map((words, i) => ({left: right[i], right: right[i] + width(words), top: down[i]}));
+  const boxes = text.map((words, i) =>
+    ({left: right[i], right: right[i] + width(words), top: down[i]}));
   const {bbox} = document.querySelector("cplab-explorer").lifeView.frame;
   return [...boxes, {left: 0, right: bbox.width}];
 }"""
 # By way of another address, since one that stays as it is tells the page nothing.
 BEGIN = """() => {
+  document.querySelector("cplab-explorer [aria-expanded=true]")?.click();
   location.hash = "";
   location.hash = "#deficit=blur&onset=0&length=16&recovery=60&second=none";
 }"""
@@ -464,6 +466,7 @@ def two(screen):
 
 
 def head(page):
+    """The sentence above the line of life."""
     return page.locator(".cplab-x [data-is=head]")
 
 
@@ -584,6 +587,104 @@ def test_a_point_without_results_offers_its_neighbours(untrained, explorer):
     near.first.click()
     assert place(untrained)["onset"] == 2
     assert_says_what_python_does(untrained, explorer)
+
+
+# A question with a screen -------------------------------------------------------------------------
+
+
+def a_question_with_a_screen():
+    screen = cplab.Explorer(deficits="blur", compare=True)
+    return lab.question(
+        "Which of them ends behind?",
+        {"both": (1, 1), "the early one": (1, 0)},
+        right=(1, 0),
+        screen=screen,
+        finding="The early one.",
+    )
+
+
+@pytest.fixture(scope="module")
+def screen_output():
+    return output_of(a_question_with_a_screen())
+
+
+@pytest.fixture(scope="module")
+def screen_file(screen_output, tmp_path_factory):
+    return export(tmp_path_factory.mktemp("screen") / "page.html", [screen_output])
+
+
+@pytest.fixture(scope="module")
+def screen_page(chromium, screen_file):
+    with plain_page(chromium, viewport=LAPTOP) as page:
+        page.goto(screen_file.as_uri())
+        yield page
+
+
+@pytest.fixture
+def with_screen(screen_page):
+    """A question that nobody has answered, below the line of life."""
+    screen_page.evaluate(FORGET)
+    screen_page.reload()
+    screen_page.wait_for_function("globalThis.Bokeh?.documents?.length")
+    return screen_page.locator("cplab-question")
+
+
+COVERED = re.compile(r"points|level|±|behind its twin")
+
+
+def test_before_an_answer_the_line_of_life_stands_there_alone(with_screen):
+    lanes = with_screen.locator("[data-is=line]")
+    assert [lane.inner_text().split() for lane in lanes.all()] == [
+        ["blur", "16", "clear", "60"],
+        ["clear", "24", "blur", "16", "clear", "60"],
+    ]
+    assert with_screen.get_by_role("slider").count() == 0
+    assert not COVERED.search(with_screen.inner_text())
+    assert not with_screen.locator("[data-is=life]").is_visible()
+
+
+def test_show_asks_for_an_answer_first_and_then_shows_what_became_of_them(with_screen, explorer):
+    with_screen.get_by_role("button", name="Show").click()
+    assert "until you have answered" in with_screen.inner_text()
+    assert not COVERED.search(with_screen.inner_text())
+    with_screen.get_by_role("radio").first.check()
+    expect(head(with_screen)).to_contain_text(harm_in_words(explorer, 0))
+    assert with_screen.locator("[data-is=life]").is_visible()
+    assert "You said: both." in with_screen.inner_text()
+
+
+def test_a_question_that_is_asked_again_covers_its_screen(with_screen):
+    answer(with_screen, 1)
+    expect(head(with_screen)).to_contain_text("points of harm")
+    with_screen.get_by_role("button", name="answer again").click()
+    assert not COVERED.search(with_screen.inner_text())
+    assert not with_screen.locator("[data-is=life]").is_visible()
+
+
+@pytest.mark.parametrize(
+    "viewport", [{"width": 1366, "height": 625}, PHONE], ids=["laptop", "phone"]
+)
+def test_a_screen_fits_and_axe_finds_nothing_serious_in_it(viewport, with_screen):
+    page = with_screen.page
+    page.set_viewport_size(viewport)
+    for press in ("nothing", "Reveal"):
+        if press == "Reveal":
+            answer(with_screen, 1)
+            expect(head(with_screen)).to_contain_text("points of harm")
+        page.wait_for_function(FITS, arg=viewport["width"])
+        findings = axe_finds(page, "cplab-question")
+        assert not [finding for finding in findings if finding[0] in ("serious", "critical")]
+    page.set_viewport_size(LAPTOP)
+
+
+def test_without_scripts_a_screen_tells_nothing_until_it_is_unfolded(chromium, screen_file):
+    with plain_page(chromium, java_script_enabled=False) as page:
+        page.goto(screen_file.as_uri())
+        asked = page.locator("cplab-question")
+        assert not COVERED.search(asked.inner_text())
+        asked.locator("summary").first.click()
+        assert "points behind its twin" in asked.inner_text()
+        assert asked.locator("img").is_visible()
 
 
 # Without scripts ----------------------------------------------------------------------------------

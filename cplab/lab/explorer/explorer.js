@@ -26,7 +26,6 @@ const SAVED = 120; // milliseconds after a choice until Python is told
 const PLAYED = 2000; // milliseconds in which lives are shown as they grew
 const NEAR = 3; // points that are offered where there is no result
 const NAMED = 0.26; // of the grey line's epochs, above which its name stands
-const FIRST_ANSWER = "First answer the question below: until then this is covered.";
 
 // Pixels of the large figure
 const LINE_HEIGHT = 18; // of its labels
@@ -180,7 +179,6 @@ class Explorer extends Training {
   // The question around it was answered, or is asked again.
   followQuestion() {
     const wasCovered = this.plots.hidden;
-    say(this.note, "");
     this.draw();
     if (wasCovered && !this.isCovered) this.showLives();
   }
@@ -263,7 +261,6 @@ class Explorer extends Training {
   // Show the lives as they grew. Before a question is answered, that reveals the answer.
   showLives() {
     if (this.isCovered) {
-      say(this.note, FIRST_ANSWER);
       this.asked.open();
       return;
     }

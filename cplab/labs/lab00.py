@@ -130,9 +130,9 @@ def if_it_were(harms: Mapping[int, Estimate]) -> dict[int, str]:
     answer's feedback.
 
     >>> from cplab.estimates import estimate
-    >>> if_it_were({age: estimate([9.0, 9.2]) for age in AGES})[2]
-    'Then two epochs would be a start that no blur takes away, and the curve would fall at once. Look \
-at its second point: 9.1 ± 1.3, beside 9.1 ± 1.3 from birth.'
+    >>> if_it_were({age: estimate([9.0, 9.2]) for age in AGES})[10]
+    'Then the curve would be level up to epoch 5, and lower at 10. Look at both: 9.1 ± 1.3 and \
+9.1 ± 1.3.'
     """
     birth = harms[0]
     return {
@@ -140,10 +140,10 @@ at its second point: 9.1 ± 1.3, beside 9.1 ± 1.3 from birth.'
         f"once. Look at its second point: {harms[2]}, beside {birth} from birth.",
         5: "Then the interval at epoch 5 would lie below that from birth. Look how far they reach "
         f"into one another: {harms[5]} and {birth}.",
-        10: "Then the curve would be level up to epoch 5, and lower at epoch 10. Look at both: "
+        10: "Then the curve would be level up to epoch 5, and lower at 10. Look at both: "
         f"{harms[5]} and {harms[10]}.",
-        20: f"Then a blur at epoch 10 would do all the harm of one from birth, {birth}. Look at the "
-        f"curve there: {harms[10]}.",
+        20: f"Then a blur at epoch 10 would do all the harm of one from birth, {birth}. Look at "
+        f"the curve there: {harms[10]}.",
         40: "Then a network of 20 epochs would be as easily harmed as one that knows nothing, and "
         f"the curve would stay up until there. Its point at epoch 20 is {harms[20]}.",
         80: "Then age would hardly count before the networks have all but done with learning, and "

@@ -644,8 +644,8 @@ class Explorer extends Training {
 const NOTHING = "none"; // what stands for no second window
 
 // What a link chooses, such as #deficit=blur&onset=24&length=16&second=blur,0,16: {chosen, unread}.
-// `chosen` is a place, the second one, and a recovery, with what is missing as in `first`, or undefined
-// if the address names none; unread are the parts that were not understood.
+// `chosen` is a place, the second one or null, and a recovery, with what is missing as in `first`, or
+// undefined if the address names none; unread are the parts that were not understood.
 function readLink(hash, first, content) {
   const parts = [...new URLSearchParams(decodeLink(hash.slice(1)))];
   const chosen = {};
@@ -659,8 +659,8 @@ function readLink(hash, first, content) {
   const fields = ["deficit", "second", ...SLIDERS];
   const isLink = parts.some(([name]) => fields.includes(fieldOf(name)));
   if (!isLink) return {unread: []}; // of another element, such as a heading
-  const {deficit, onset, length, recovery, second} = first;
-  return {chosen: {deficit, onset, length, recovery, second, ...chosen}, unread};
+  const {deficit, onset, length, recovery} = first;
+  return {chosen: {deficit, onset, length, recovery, second: null, ...chosen}, unread};
 }
 
 // Mail programs and course pages write & as &amp; and = as %3D, some of them twice.

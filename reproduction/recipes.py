@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cplab.base.errors import CplabError, one_of
 from cplab.gallery import random_labels
-from cplab.labs.lab00b import treated
+from cplab.labs.lab00b import treated, wander
 from cplab.results import Result, find
 from cplab.results.store import archive, live_path, live_result, unflatten
 from cplab.runs import DISTANCES, Run
@@ -22,7 +22,6 @@ from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES, Profile
 from reproduction import measurements as measurements
 from reproduction import shipping
-from reproduction.treatments import wander
 
 When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some
 

@@ -190,28 +190,32 @@ def smooth(values: np.ndarray) -> np.ndarray:
 
 @styled
 def against_distance(
-    panels: Mapping[str, Mapping[str, Points]], forecasts: Mapping[str, Iterable[Points]]
+    panels: Mapping[str, Mapping[str, Points]],
+    others: Mapping[str, Iterable[Points]],
+    title: str = "",
 ) -> Figure:
     """Draw what is left to a goal against the path, one panel for a kind of images.
 
     Arguments:
         panels: {kind of images: {way, in words: {path: points left}}}.
-        forecasts: {kind of images: points of other ways, through which a line is drawn}.
+        others: {kind of images: points of other ways, through which a line is drawn}.
+        title: the finding.
 
     >>> points = left_by_path(lab00.childhood(), accuracy(lab00.childhood("flip")), (10, 100))
     >>> against_distance({"digits": {"left alone": points}}, {}).alt
-    'points left to where upside-down networks end against path since the deficit ended'
+    'points left to where upside-down networks end against path since the blur ended'
     """
     ways = [way for panel in panels.values() for way in panel]
     drawn = [each for panel in panels.values() for way in panel.values() for each in way.values()]
     looks = styles(dict.fromkeys(ways))
-    fig = show.figure(height=430, source=seeds_line(drawn))
+    fig = show.figure(title, height=460, source=seeds_line(drawn))
     fig.lacking = lacking_in(drawn)
     fig.delaxes(fig.ax)
     named = {}  # what the legend has, by name
-    all_axes = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    all_axes = fig.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for ax, (kind, panel) in zip(all_axes, panels.items(), strict=True):
-        ax.set(xscale="log", title=kind, xlabel="path since the deficit ended")
+        ax.set(xscale="log", xlabel="path since the blur ended")
+        ax.set_title(kind, pad=45)  # below the legend
         mark(ax.xaxis, WIDTH // len(panels), log=True)
         level_line(ax)
         for way, points in panel.items():
@@ -219,13 +223,17 @@ def against_distance(
                 means = [each.mean for each in points.values()]
                 halves = np.nan_to_num([each.half for each in points.values()])
                 look = line_look(looks[way], points=True) | {"linestyle": ""}
-                named[way] = ax.errorbar([*points], means, halves, **look)
-        paths, line = through(forecasts.get(kind, ()))
+                named[way] = ax.errorbar([*points], means, halves, label=way, **look)
+        paths, line = through(others.get(kind, ()))
         if len(paths):
-            [named["line through other ways"]] = ax.plot(paths, line, color=GREY, linewidth=1.2)
+            way = "line through other ways"
+            [named[way]] = ax.plot(paths, line, color=GREY, linewidth=1.2, label=way)
     all_axes[0].set_ylabel("points left to where upside-down networks end")
     if named:
-        fig.legend([*named.values()], [*named], loc="outside upper left", ncols=3)
+        legend = all_axes[0].legend(
+            [*named.values()], [*named], loc="lower left", bbox_to_anchor=(0, 1), ncols=3
+        )
+        legend.set_in_layout(False)  # it stands above all panels
     return fig
 
 

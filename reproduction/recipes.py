@@ -208,10 +208,7 @@ def exchange_after_48() -> Iterator[Part]:
 
 NORMS = ("0.05", "0.1", "0.2", "0.3", "0.5", "1", "2")
 PATH_SEEDS = range(20, 40)
-# Three ways to spend 50 epochs with steps of one length: on one's own digits, on random labels of
-# them, and in random directions
 TAUGHT = "gradient-0.5@200+50"
-WANDERING = [(wander, 200, 50)]
 
 
 def of_seeds(runs: Iterable[Run], seeds: Iterable[int] = PATH_SEEDS) -> list[Run | Experiment]:
@@ -231,15 +228,20 @@ def distance_of_digits() -> Iterator[Part]:
             runs.append(treated(blurred.replace(recovery=recovery), f"gradient-{norm}"))
         yield Part(of_seeds(runs), OWN_RIGHT, path=True)
     for dataset in ("drawn", "mnist"):
-        run = blurred_digits(dataset).replace(recovery=150)
-        without_sense = [(random_labels, 200, 50)]
-        ways = [
-            run.replace(treatments=TAUGHT),
-            run.replace(treatments=TAUGHT, windows=without_sense),
-            run.replace(treatments=WANDERING),
-        ]
+        ways = ways_of_50_epochs(dataset).values()
         specs = [spec for seed in PATH_SEEDS for spec in blur_and_flip(ways, seed)]
         yield Part(specs, OWN_RIGHT, path=True)
+
+
+def ways_of_50_epochs(dataset: str) -> dict[str, Run]:
+    """Blurred runs of digits with three ways to spend the first 50 epochs after the blur, with
+    steps of one length: on one's own digits, on random labels of them, and in random directions."""
+    run = blurred_digits(dataset).replace(recovery=150)
+    return {
+        "on true labels": run.replace(treatments=TAUGHT),
+        "on random labels": run.replace(treatments=TAUGHT, windows=[(random_labels, 200, 50)]),
+        "in random directions": run.replace(treatments=[(wander, 200, 50)]),
+    }
 
 
 def temperature_of_digits() -> Iterator[Part]:

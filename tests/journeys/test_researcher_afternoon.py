@@ -1,5 +1,6 @@
 """A researcher's afternoon: the blocks of README and of the reference, as they stand and in their
-order, in an empty folder; then the same at the size `tiny`, edited, and a table for others."""
+order, in an empty folder; then the same at the size `tiny`, edited, and a table for others. Of
+README's twenty seeds there are two."""
 
 import asyncio
 import re
@@ -50,10 +51,10 @@ def take_photographs(folder):
 
 async def afternoon(folder):
     """What the cells print, by what they are about."""
-    deficit = block_with("def occlude")
+    deficit = block_with("def occlude").replace("range(20)", "range(2)")
     functions = block_with("def shallow")
     treatment = block_with("def halve")
-    edited = deficit.replace("rows: int = 6", "rows: int = 3").replace("range(20)", "range(4)")
+    edited = deficit.replace("rows: int = 6", "rows: int = 3")
     async with open_notebook(folder) as run:
         said = {"deficit": await run(deficit), "first": await run(TABLE)}
         await run(block_with("ImageFolder"))
@@ -105,7 +106,7 @@ def test_the_table_is_read_by_others(said, folder):
     table = pd.read_csv(folder / "harm.csv")
     assert len(table) == 3  # the deficit and its two controls
     [harmed] = table[table.harm.notna()].to_dict("records")
-    assert harmed["seeds"] == 4
+    assert harmed["seeds"] == 2
 
 
 def test_the_reference_s_sweep_on_a_cluster_can_be_a_file(folder):

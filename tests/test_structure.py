@@ -124,15 +124,17 @@ def test_from_a_job_to_the_batch_are_four_calls(small_mnist, monkeypatch):
     assert way[::-1] == ["do", "train", "train_epoch", "train_alone"]
 
 
-def test_no_two_modules_of_the_core_define_a_class_of_one_name():
+def test_no_two_modules_of_the_core_define_a_class_or_a_function_of_one_name():
+    """Apart from the command's functions, which have the names that one types."""
     places = {}
     for path in PATHS:
-        if path.startswith("cplab/labs/"):
+        if path.startswith("cplab/labs/") or path == "cplab/cli.py":
             continue
         for node in ast.parse((ROOT / path).read_text()).body:
-            if isinstance(node, ast.ClassDef):
-                assert node.name not in places, (node.name, path, places[node.name])
-                places[node.name] = path
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                kind = type(node), node.name
+                assert kind not in places, (node.name, path, places[kind])
+                places[kind] = path
 
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()

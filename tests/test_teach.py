@@ -102,7 +102,7 @@ def test_a_copy_keeps_all_else_of_a_lab_in_order(copies, kind):
 def test_students_have_room_for_each_answer(copies):
     for name, student in copies["student"].items():
         exercises = EXERCISE.findall(whole(student))
-        assert len(tagged(student, "answer")) == len(exercises) > 1, name
+        assert len(tagged(student, "answer")) == len(exercises) > 0, name
 
 
 def test_students_have_nothing_of_a_solution(copies):

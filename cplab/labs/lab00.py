@@ -12,7 +12,7 @@ from typing import Any
 from cplab import lab, show
 from cplab.base.errors import why_missing
 from cplab.estimates import Estimate
-from cplab.lab.buttons.jobs import TrainButton, trains_here, will_train_here
+from cplab.lab.buttons.button import TrainButton, trains_here, will_train_here
 from cplab.output.markup import as_html
 from cplab.pictures.previews import few_images, preview
 from cplab.quantities import harm, measured

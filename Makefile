@@ -41,7 +41,7 @@ SCRIPTS := $(wildcard cplab/lab/*/*.js tests/*.js)
 BROWSER := Blob CustomEvent DecompressionStream HTMLElement ImageData MessageChannel ResizeObserver \
   Response TextDecoder URL URLSearchParams WebAssembly Worker addEventListener atob clearInterval \
   clearTimeout console customElements dispatchEvent document history innerHeight location \
-  navigator performance postMessage queueMicrotask requestAnimationFrame sessionStorage \
+  matchMedia navigator performance postMessage queueMicrotask requestAnimationFrame sessionStorage \
   setInterval setTimeout
 NAMES_OF_JAVASCRIPT := npx --yes eslint@9 --no-config-lookup --parser-options sourceType:script \
   --rule 'no-undef: error' \

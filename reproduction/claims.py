@@ -90,7 +90,7 @@ class Row:
         plain = verdict(self.number, self.between, self.harmless)
         if not self.number.seeds:
             return plain
-        limit = self.limit or self.limit_by_clock(plain) or self.limit_by_newborn()
+        limit = self.limit or self.limit_by_clock(plain) or self.limit_by_twin()
         if limit:
             return Verdict("out of range", limit)
         idle = self.idle
@@ -112,13 +112,13 @@ class Row:
             return f"by the other clock it is {in_words(self.other, self.digits)}"
         return ""
 
-    def limit_by_newborn(self) -> str:
-        """Why a harm below 0 says nothing: its newborn is not done, since more clear epochs would
+    def limit_by_twin(self) -> str:
+        """Why a harm below 0 says nothing: its twin is not done, since more clear epochs would
         have taught it something as well; "" if that is not so."""
         if self.lost is None or self.lost.seeds < FEWEST or self.lost.mean <= self.lost.half:
             return ""
         gain = in_words(self.lost, self.digits)
-        return f"its newborn is far from its end: as many clear epochs gain {gain}"
+        return f"its twin is far from its end: as many clear epochs gain {gain}"
 
     def passes_at_any_age(self) -> bool:
         """Whether a harm at an onset lies both where an early and where a late one should."""

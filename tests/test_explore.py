@@ -46,12 +46,12 @@ def ends(setting):
     return said
 
 
-def side_of(harm, half):
+def side_of(middle, half):
     """Behind, ahead or level, as the interval has it; without one, as the number is. A wide one
     around zero tells nothing."""
-    if half is not None and abs(harm) <= half:
+    if half is not None and abs(middle) <= half:
         return "level" if half <= 1 else "cannot tell"
-    return "behind" if harm > 0 else "ahead"
+    return "behind" if middle > 0 else "ahead"
 
 
 def test_seeds_that_lie_far_apart_are_not_called_level():
@@ -65,10 +65,9 @@ def test_seeds_that_lie_far_apart_are_not_called_level():
 def test_words_and_the_number_at_the_curve_say_what_the_interval_says(ends):
     for end in ends:
         for words in ("head", "brief", "tag"):
-            assert side_of(*end["harm"]) in end[words]
-        harm, _ = end["harm"]
+            assert side_of(end["harm"]["middle"], end["harm"]["half"]) in end[words]
         if number := re.match(r"[0-9.]+", end["tag"]):
-            assert float(number[0]) == pytest.approx(abs(harm), abs=0.051)
+            assert float(number[0]) == pytest.approx(abs(end["harm"]["middle"]), abs=0.051)
 
 
 @settings(max_examples=25, deadline=None)
@@ -90,6 +89,33 @@ def test_any_recovery_of_an_epoch_at_least_can_be_chosen():
     explorer.choose(recovery=23)
     assert explorer.words == cplab.Explorer(recovery=23).words
     one_line(lambda: explorer.choose(recovery=0), "recovery 0")
+
+
+def test_two_windows_are_two_runs_and_each_has_its_sentence():
+    explorer = cplab.Explorer(compare=True, late=16)
+    early, late = explorer.runs
+    assert late == early.replace(onset=16)
+    alone = cplab.Explorer(onset=16)
+    assert explorer.words == f"{cplab.Explorer().words} {alone.words}"
+    explorer.choose(second={"onset": 24, "length": 8})
+    assert explorer.runs == [early, early.replace(onset=24, length=8)]
+    explorer.choose(second=None)
+    assert explorer.runs == [early]
+
+
+def test_a_second_window_is_refused_as_the_first_one_is():
+    explorer = cplab.Explorer(compare=True)
+    one_line(lambda: explorer.choose(second={"onset": -1}), "onset -1")
+    one_line(lambda: explorer.choose(second={"age": 24}), "age", "onset")
+    one_line(lambda: explorer.choose(second=24), "second")
+
+
+def test_where_two_windows_stand_train_trains_those_with_the_fewest_seeds():
+    explorer = cplab.Explorer(compare=True)
+    explorer.choose(onset=3, count=2)  # without a result
+    assert {(run.onset, run.seed) for run in explorer.wanted().runs} == {(3, 0), (3, 1)}
+    explorer.choose(second={"onset": 5})
+    assert {run.onset for run in explorer.wanted().runs} == {3, 5}
 
 
 def test_a_seed_is_one_of_those_that_count():
@@ -166,8 +192,7 @@ def test_three_seeds_have_an_interval_and_one_has_none(trained):
     assert "1 seed: no interval" in trained.one
     assert "3 seeds" in trained.three
     content = json.loads(trained.explorer.link.content)
-    _, half = content["points"]["blur,2,2"]["at"]["3"]["harm"]
-    assert half > 0
+    assert content["points"]["blur,2,2"]["at"]["3"]["harm"]["half"] > 0
 
 
 def test_lines_grow_while_networks_train(trained):

@@ -1,5 +1,6 @@
 """Questions and the explorer on a page that nbconvert exported: with scripts, and without."""
 
+import itertools
 import json
 import re
 
@@ -7,7 +8,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from browser import axe_finds, open_anew, plain_page
+from browser import FORGET, axe_finds, open_anew, plain_page
 from conftest import ROOT
 from IPython.core.formatters import DisplayFormatter
 from nbconvert import HTMLExporter
@@ -285,11 +286,23 @@ CELL = """([onset, length]) => {
   const box = map.el.getBoundingClientRect(), {x_scale, y_scale} = map.frame;
   return [box.x + x_scale.compute(onset), box.y + y_scale.compute(length)];
 }"""
+# Where labels stand in the large figure, in its pixels, and then the figure.
+LABELS = """() => {
+  const {text, right, down} = [...Bokeh.documents].flatMap((doc) => [...doc._all_models.values()])
+    .find((model) => model.name === "tag" && model.data).data;
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = "bold 14px system-ui, sans-serif";
+  const width = (words) => pen.measureText(words).width;
+  const boxes = text.map((words, i) =>
+    ({left: right[i], right: right[i] + width(words), top: down[i]}));
+  const {bbox} = document.querySelector("cplab-explorer").lifeView.frame;
+  return [...boxes, {left: 0, right: bbox.width}];
+}"""
 # By way of another address, since one that stays as it is tells the page nothing.
 BEGIN = """() => {
-  document.querySelector("cplab-explorer").movedAt = Infinity;  // remembers no point from before
+  document.querySelector("cplab-explorer [aria-expanded=true]")?.click();
   location.hash = "";
-  location.hash = "#deficit=blur&onset=0&length=16&recovery=60";
+  location.hash = "#deficit=blur&onset=0&length=16&recovery=60&second=none";
 }"""
 PLACE = """() => {
   const {onset, length, recovery} = document.querySelector("cplab-explorer").state;
@@ -310,9 +323,8 @@ def screen(opened_explorer):
     opened_explorer.wait_for_function(LOADED)  # again, after a reload
     opened_explorer.mouse.move(0, 0)
     opened_explorer.evaluate(BEGIN)
-    opened_explorer.wait_for_function("location.hash.endsWith('recovery=60')")
+    opened_explorer.wait_for_function("location.hash.endsWith('recovery=60&second=none')")
     opened_explorer.wait_for_function(DRAWN)
-    opened_explorer.evaluate("document.querySelector('cplab-explorer').movedAt = 0")
     return opened_explorer
 
 
@@ -327,8 +339,16 @@ def with_seeds(screen):
 
 
 def slider(page, name):
-    """Bokeh's slider of onset, length or recovery."""
+    """Bokeh's slider of onset, length or recovery, which is under More."""
+    more = page.get_by_role("button", name="More")
+    if more.get_attribute("aria-expanded") == "false":
+        more.click()
     return page.get_by_role("slider", name=f"{name}, epochs")
+
+
+def grip(page, name, window=0):
+    """A grip of a window on the line of life, the first one or the second."""
+    return page.locator(f".cplab-x [data-grip={name}]").nth(window)
 
 
 def place(page):
@@ -357,7 +377,7 @@ def test_a_key_moves_a_slider_by_an_epoch(name, screen):
 
 
 def test_a_drag_goes_through_trained_points(screen, trained):
-    box = screen.locator("[data-grip=onset]").bounding_box()
+    box = grip(screen, "onset").bounding_box()
     x = box["x"] + box["width"] / 2
     y = box["y"] + 10
     seen = set()
@@ -382,15 +402,13 @@ def test_a_curve_says_its_estimate_under_the_pointer(screen, explorer):
     curves = explorer.setting.curves(Point("blur", 0, 16), 60)
     mean, half = estimates.mean_of_curves([*curves.values()])
     said = screen.evaluate(COLUMNS, "own")["words"][0]
-    assert said == (
-        f"blur, first 16 epochs: {mean[16]:.1f} ± {half[16]:.1f} % after 1 clear epochs"
-    )
+    assert said == (f"blur, first 16 epochs: {mean[16]:.1f} ± {half[16]:.1f} % after 1 clear epoch")
 
 
 def test_a_reload_keeps_the_point(screen):
     beginning = place(screen)
     screen.get_by_role("button", name="vertical flip").click()
-    screen.locator("[data-grip=length]").press("ArrowRight")
+    grip(screen, "length").press("ArrowRight")
     chosen = place(screen)
     screen.reload()
     assert place(screen) == chosen != beginning
@@ -437,30 +455,93 @@ def test_a_link_to_a_heading_moves_nothing(screen):
     assert screen.locator("[data-is=note]").inner_text() == ""
 
 
-# Early and late -----------------------------------------------------------------------------------
+# Two windows --------------------------------------------------------------------------------------
 
 
-def beside(page):
-    """What is said of the pale line."""
-    return page.locator(".cplab-x [data-is=beside]")
+@pytest.fixture
+def two(screen):
+    """The explorer with a second window, which a press on compare puts at epoch 24."""
+    screen.get_by_role("button", name="compare").click()
+    return screen
 
 
-def test_the_point_from_before_stays_as_a_pale_line(screen, curves):
-    screen.mouse.click(*screen.evaluate(CELL, ["24", "16"]))
-    expect(beside(screen)).to_contain_text("first 16 epochs: 4.2")
-    mean = np.mean([curve[16:] for curve in curves.values()], axis=0)
-    assert screen.evaluate(COLUMNS, "other")["mean"] == pytest.approx(mean, abs=0.051)
+def head(page):
+    """The sentence above the line of life."""
+    return page.locator(".cplab-x [data-is=head]")
 
 
-def test_a_point_that_is_held_stays_whatever_is_chosen(screen):
-    compare = screen.get_by_role("button", name="compare")
-    compare.click()
-    for onset, length in ((24, 16), (0, 64)):
-        screen.evaluate("document.querySelector('cplab-explorer').movedAt = 0")
-        screen.evaluate(f"location.hash = 'deficit=blur&onset={onset}&length={length}'")
-        expect(beside(screen)).to_contain_text("first 16 epochs")
-    compare.click()
-    expect(beside(screen)).to_have_text("")
+def harm_in_words(explorer, onset, length=16):
+    return f"{explorer.setting.harm(Point('blur', onset, length), 60)}"
+
+
+def test_two_windows_have_two_harms_and_two_lines(two, explorer):
+    early, late = harm_in_words(explorer, 0), harm_in_words(explorer, 24)
+    expect(head(two)).to_have_text(f"From birth: {early} points of harm; at epoch 24: {late}")
+    curves = explorer.setting.curves(Point("blur", 24, 16), 60)
+    mean = np.mean([curve[40:] for curve in curves.values()], axis=0)
+    assert two.evaluate(COLUMNS, "other")["mean"][1:] == pytest.approx(mean, abs=0.051)
+    two.get_by_role("button", name="compare").click()
+    expect(head(two)).to_contain_text("ends")
+    assert two.evaluate(COLUMNS, "other")["mean"] == []
+
+
+def test_the_second_window_moves_by_keys_and_leaves_the_first_where_it_is(two, explorer):
+    before = place(two)
+    grip(two, "onset", window=1).press("ArrowRight")
+    expect(head(two)).to_contain_text(f"at epoch 48: {harm_in_words(explorer, 48)}")
+    grip(two, "onset", window=1).press("Home")
+    grip(two, "length", window=1).press("End")
+    expect(head(two)).to_contain_text("for 64 epochs")
+    assert place(two) == before
+
+
+def test_a_link_has_both_windows(two):
+    grip(two, "onset", window=1).press("ArrowRight")
+    link = two.evaluate("location.hash")
+    said = head(two).inner_text()
+    two.get_by_role("button", name="compare").click()
+    two.evaluate("(link) => { location.hash = link; }", link)
+    expect(head(two)).to_have_text(said)
+
+
+TEXTS = f"() => ({COLUMNS})('tag')"
+
+
+@pytest.mark.parametrize("width", [LAPTOP["width"], PHONE["width"]], ids=["laptop", "phone"])
+@pytest.mark.parametrize("second", ["blur,24,16", "blur,2,16", "blur,0,64", "noise,0,16"])
+def test_labels_of_the_lines_lie_on_no_other_and_are_not_cut(width, second, screen):
+    screen.set_viewport_size({"width": width, "height": 720})
+    screen.evaluate(f"location.hash = 'onset=0&length=16&second={second}'")
+    screen.wait_for_function(f"location.hash.endsWith('{second.replace(',', '%2C')}')")
+    screen.wait_for_function(f"(({TEXTS})()?.text ?? []).length === 3")
+    screen.wait_for_timeout(300)  # until the figure has its size
+    boxes = screen.evaluate(LABELS)
+    frame = boxes.pop()
+    for box in boxes:
+        assert box["left"] >= -1
+        assert box["right"] <= frame["right"] + 1
+    for one, other in itertools.combinations(boxes, 2):
+        apart = one["right"] <= other["left"] or other["right"] <= one["left"]
+        assert apart or abs(one["top"] - other["top"]) >= 14
+    screen.set_viewport_size(LAPTOP)
+
+
+def test_show_plays_lives_from_their_first_epochs(two):
+    """Lines grow in about two seconds, and the sentence comes in the end."""
+    two.evaluate("document.querySelector('cplab-explorer [data-is=play]').click()")
+    lengths = []
+    while head(two).inner_text().startswith("They grow up"):
+        lengths.append(len(two.evaluate(COLUMNS, "clear")["x"]))
+    assert lengths == sorted(lengths)
+    assert lengths[0] < 0.7 * len(two.evaluate(COLUMNS, "clear")["x"])
+    expect(head(two)).to_contain_text("points of harm")
+
+
+def test_who_asks_for_less_motion_sees_lives_at_once(two):
+    two.emulate_media(reduced_motion="reduce")
+    two.evaluate("document.querySelector('cplab-explorer [data-is=play]').click()")
+    assert "points of harm" in head(two).inner_text()
+    two.emulate_media(reduced_motion="no-preference")
 
 
 @pytest.fixture
@@ -506,6 +587,104 @@ def test_a_point_without_results_offers_its_neighbours(untrained, explorer):
     near.first.click()
     assert place(untrained)["onset"] == 2
     assert_says_what_python_does(untrained, explorer)
+
+
+# A question with a screen -------------------------------------------------------------------------
+
+
+def a_question_with_a_screen():
+    screen = cplab.Explorer(deficits="blur", compare=True)
+    return lab.question(
+        "Which of them ends behind?",
+        {"both": (1, 1), "the early one": (1, 0)},
+        right=(1, 0),
+        screen=screen,
+        finding="The early one.",
+    )
+
+
+@pytest.fixture(scope="module")
+def screen_output():
+    return output_of(a_question_with_a_screen())
+
+
+@pytest.fixture(scope="module")
+def screen_file(screen_output, tmp_path_factory):
+    return export(tmp_path_factory.mktemp("screen") / "page.html", [screen_output])
+
+
+@pytest.fixture(scope="module")
+def screen_page(chromium, screen_file):
+    with plain_page(chromium, viewport=LAPTOP) as page:
+        page.goto(screen_file.as_uri())
+        yield page
+
+
+@pytest.fixture
+def with_screen(screen_page):
+    """A question that nobody has answered, below the line of life."""
+    screen_page.evaluate(FORGET)
+    screen_page.reload()
+    screen_page.wait_for_function("globalThis.Bokeh?.documents?.length")
+    return screen_page.locator("cplab-question")
+
+
+COVERED = re.compile(r"points|level|±|behind its twin")
+
+
+def test_before_an_answer_the_line_of_life_stands_there_alone(with_screen):
+    lanes = with_screen.locator("[data-is=line]")
+    assert [lane.inner_text().split() for lane in lanes.all()] == [
+        ["blur", "16", "clear", "60"],
+        ["clear", "24", "blur", "16", "clear", "60"],
+    ]
+    assert with_screen.get_by_role("slider").count() == 0
+    assert not COVERED.search(with_screen.inner_text())
+    assert not with_screen.locator("[data-is=life]").is_visible()
+
+
+def test_show_asks_for_an_answer_first_and_then_shows_what_became_of_them(with_screen, explorer):
+    with_screen.get_by_role("button", name="Show").click()
+    assert "until you have answered" in with_screen.inner_text()
+    assert not COVERED.search(with_screen.inner_text())
+    with_screen.get_by_role("radio").first.check()
+    expect(head(with_screen)).to_contain_text(harm_in_words(explorer, 0))
+    assert with_screen.locator("[data-is=life]").is_visible()
+    assert "You said: both." in with_screen.inner_text()
+
+
+def test_a_question_that_is_asked_again_covers_its_screen(with_screen):
+    answer(with_screen, 1)
+    expect(head(with_screen)).to_contain_text("points of harm")
+    with_screen.get_by_role("button", name="answer again").click()
+    assert not COVERED.search(with_screen.inner_text())
+    assert not with_screen.locator("[data-is=life]").is_visible()
+
+
+@pytest.mark.parametrize(
+    "viewport", [{"width": 1366, "height": 625}, PHONE], ids=["laptop", "phone"]
+)
+def test_a_screen_fits_and_axe_finds_nothing_serious_in_it(viewport, with_screen):
+    page = with_screen.page
+    page.set_viewport_size(viewport)
+    for press in ("nothing", "Reveal"):
+        if press == "Reveal":
+            answer(with_screen, 1)
+            expect(head(with_screen)).to_contain_text("points of harm")
+        page.wait_for_function(FITS, arg=viewport["width"])
+        findings = axe_finds(page, "cplab-question")
+        assert not [finding for finding in findings if finding[0] in ("serious", "critical")]
+    page.set_viewport_size(LAPTOP)
+
+
+def test_without_scripts_a_screen_tells_nothing_until_it_is_unfolded(chromium, screen_file):
+    with plain_page(chromium, java_script_enabled=False) as page:
+        page.goto(screen_file.as_uri())
+        asked = page.locator("cplab-question")
+        assert not COVERED.search(asked.inner_text())
+        asked.locator("summary").first.click()
+        assert "points behind its twin" in asked.inner_text()
+        assert asked.locator("img").is_visible()
 
 
 # Without scripts ----------------------------------------------------------------------------------
@@ -594,10 +773,9 @@ def test_the_explorer_is_half_as_high_as_a_laptop_s_screen(screen):
 
 def test_the_explorer_has_six_controls(screen):
     """The deficits are one: Tab finds the chosen one. Train appears with Python."""
+    controls = screen.locator(".cplab-x :is(button, select, input, [role=slider])")
     tabs = "(all) => all.filter((one) => one.tabIndex >= 0 && one.checkVisibility()).length"
-    buttons = screen.locator(".cplab-x button, .cplab-x select, .cplab-x input").evaluate_all(tabs)
-    assert buttons == 3  # deficit, compare, More
-    assert slider(screen, "onset").count() + slider(screen, "length").count() == 2
+    assert controls.evaluate_all(tabs) == 6  # deficit, Show, compare, More, and two grips
 
 
 def test_words_are_large_enough(looked_at):

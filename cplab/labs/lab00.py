@@ -6,11 +6,13 @@ epochs that follow the deficit.
 """
 
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from cplab import lab, show
+from cplab.base.errors import why_missing
 from cplab.estimates import Estimate
-from cplab.lab.buttons.jobs import TrainButton, trains_here, will_train_here
+from cplab.lab.buttons.button import TrainButton, trains_here, will_train_here
 from cplab.output.markup import as_html
 from cplab.pictures.previews import few_images, preview
 from cplab.quantities import harm, measured
@@ -125,15 +127,30 @@ def first_with_less(harms: Mapping[int, Estimate]) -> int | None:
     return None
 
 
-def if_it_were(answer: int, less: int | None) -> str:
-    """What would have to be true for a wrong age to be right.
+def if_it_were(harms: Mapping[int, Estimate]) -> dict[int, str]:
+    """What else one would see if the harm were less from an age on, of {age: harm} at AGES: its
+    answer's feedback.
 
-    >>> if_it_were(80, less=10)
-    'Then fewer clear epochs would protect nothing.'
+    >>> from cplab.estimates import estimate
+    >>> if_it_were({age: estimate([9.0, 9.2]) for age in AGES})[10]
+    'Then the curve would be level up to epoch 5, and lower at 10. Look at both: 9.1 ± 1.3 and \
+9.1 ± 1.3.'
     """
-    if less is None or answer < less:
-        return "Then a few clear digits would be enough to put a network out of danger."
-    return "Then fewer clear epochs would protect nothing."
+    birth = harms[0]
+    return {
+        2: "Then two epochs would be a start that no blur takes away, and the curve would fall at "
+        f"once. Look at its second point: {harms[2]}, beside {birth} from birth.",
+        5: "Then the interval at epoch 5 would lie below that from birth. Look how far they reach "
+        f"into one another: {harms[5]} and {birth}.",
+        10: "Then the curve would be level up to epoch 5, and lower at 10. Look at both: "
+        f"{harms[5]} and {harms[10]}.",
+        20: f"Then a blur at epoch 10 would do all the harm of one from birth, {birth}. Look at "
+        f"the curve there: {harms[10]}.",
+        40: "Then a network of 20 epochs would be as easily harmed as one that knows nothing, and "
+        f"the curve would stay up until there. Its point at epoch 20 is {harms[20]}.",
+        80: "Then age would hardly count before the networks have all but done with learning, and "
+        f"the last point alone would lie low. The one before it is {harms[40]} already.",
+    }
 
 
 def by_age(trained: Iterable[Run] = ()) -> Figure:
@@ -171,7 +188,7 @@ def grow(runs: Iterable[Run]) -> TrainButton | lab.Nursery | None:
     As results come in, their harm by age is drawn again, with a line of numbers below it, both in a
     fold. While torch is being installed, the cell says so, and its button appears afterwards. If
     Python cannot train, as on a page, the browser does: the lab's first screen is shown again, set
-    to the middle one of these runs.
+    to the middle one of these runs. In a notebook a line says so.
 
     Returns:
         what the cell shows; None without runs.
@@ -185,6 +202,8 @@ def grow(runs: Iterable[Run]) -> TrainButton | lab.Nursery | None:
         return None
     if not will_train_here():
         middle = runs[len(runs) // 2]
+        if find_spec("torch") is None:
+            print(f"{why_missing('torch')}. The browser trains a part of it below.")
         return lab.Nursery(onset=middle.onset, length=middle.length)
 
     def draw(_: object) -> str:

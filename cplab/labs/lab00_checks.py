@@ -33,7 +33,7 @@ def networks_needed() -> Answer:
     return Answer(networks, mistakes)
 
 
-@exercise("00-3", "points left by both together", tolerance=0.06, own_training=True)
+@exercise("00-3", "harm of both together, in points", tolerance=0.06, own_training=True)
 def both_deficits() -> Answer:
     """The mean harm of the student's own networks, blurred and upside down."""
     together = lab00.own_twenty(lab00.childhood("mosaic+flip"))

@@ -52,7 +52,7 @@ def ratio_at_the_end() -> Answer:
     return Answer(points / time, mistakes)
 
 
-@exercise("02-4", "points that are left", tolerance=0.06, own_training=True)
+@exercise("02-4", "harm after the stronger steps, in points", tolerance=0.06, own_training=True)
 def after_strong_steps() -> Answer:
     """The harm that three times the rate leaves, against its twin with the same rate."""
     warm = EARLY.replace(treatments="rate-3@16")

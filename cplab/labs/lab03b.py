@@ -30,7 +30,7 @@ def to_the_end(runs: Mapping[str, Run]) -> Figure:
             groups[words].append((epochs, percent))
         if not groups[words]:
             lacks.append(quantities.lack(run))
-    axes = ("recovery: clear epochs after the deficit", "test accuracy, %")
+    axes = ("recovery, epochs", "test accuracy, %")
     title = "Each line is one network, each point the mean of five epochs"
     fig = show.curves(groups, *axes, title, y_range=(97, 98.8))
     fig.lacking = tuple(lacks)

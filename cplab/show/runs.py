@@ -397,7 +397,7 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) 
 
     >>> blur = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
     >>> harm_curves({"blurred from birth": blur}).ax.get_xlabel()
-    'recovery: clear epochs after the deficit'
+    'recovery, epochs'
     """
     lines: dict[str, dict[int, Estimate]] = {}
     for label, run in check_dict("runs", runs).items():
@@ -405,7 +405,7 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) 
         lines[label] = {}
         for epochs in range(step, run.recovery + 1, step):
             lines[label][epochs] = quantities.harm(run, epochs)
-    axes = ("recovery: clear epochs after the deficit", "harm, points")
+    axes = ("recovery, epochs", "harm, points")
     return means(lines, axes, title, zero=True, **size)
 
 
@@ -423,10 +423,10 @@ def epochs_between_points(recovery: int) -> int:
 
 # The words for a field of runs, on an axis
 FIELDS = {
-    "onset": "age: clear epochs before the deficit",
+    "onset": "age at which the deficit begins, epochs",
     "length": "epochs of the deficit",
     "end": "epoch at which the deficit is removed",
-    "recovery": "recovery: clear epochs after the deficit",
+    "recovery": "recovery, epochs",
 }
 
 
@@ -449,7 +449,7 @@ def harm_by(
 
     >>> runs = [Run("blur", onset, 8) for onset in (0, 4, 24)]
     >>> harm_by("onset", {"8 epochs of blur": runs}).ax.get_xlabel()
-    'age: clear epochs before the deficit'
+    'age at which the deficit begins, epochs'
     """
     seeds_by_label = seeds or {}
     lines: dict[str, dict[float, Estimate]] = {}

@@ -203,7 +203,7 @@ def explorer() -> NotebookNode:
     from nbformat import v4
 
     title = v4.new_markdown_cell("# Explorer")
-    code = v4.new_code_cell("import cplab\ncplab.Explorer()")
+    code = v4.new_code_cell("import cplab\ncplab.Explorer(compare=True)")
     return v4.new_notebook(cells=[title, code])
 
 

@@ -1,29 +1,37 @@
 // `<cplab-explorer>`: selects among the points that Python sent once, and fills the figures that
-// Python made with Bokeh. All numbers and sentences come from Python: nothing is computed from
-// results here. It works without Python, too.
+// Python made with Bokeh. All numbers come from Python: nothing is computed from results here. It
+// works without Python, too.
 //
 // The element holds two scripts: as JSON {content, state, version, html}, and BokehJS of that version.
 //
 //   content   all points with a result, and what is said and drawn of them: see ExplorerContent in
 //             explorer.py, and Description in points.py for a point
-//   state     what is chosen: a place, and {recovery, seeds, count, where}, see State in explorer.py
-//   place     {deficit, onset, length} of a point; `keyOf` is its name in content.points
-//   other     the key of the place with which the chosen one is compared, as a pale curve
+//   state     what is chosen: a place, the second one or null, and {recovery, seeds, count, where},
+//             see State in explorer.py
+//   place     {deficit, onset, length}, a window; `keyOf` is its name in content.points
 //
 // Whatever changes one of them then calls `draw`, which fills the figures' sources, `this.sources`,
 // which figures.py names. An element of explorer.html with `data-is=NAME` is the property of
 // that name. These files come before: page.js (`make`), unzip.js, screen.js (`say`, `collect`),
-// training.js (`Training`, which lets Python train) and line.js (the line of time).
+// bar.js (the line of life), words.js (sentences), labels.js, and training.js (`Training`, which lets
+// Python train).
+//
+// In a question, which is the element around it, nothing can be moved, and what is drawn and said is
+// covered until the answer is seen.
 
 const SLIDERS = ["onset", "length", "recovery"];
+const CURVES = ["own", "other"]; // the source of each window
 const STAYS = {onset: "length", length: "onset"}; // what a grip leaves where it is, if possible
-const GESTURE = 1000; // milliseconds in which moves belong together
 const SAVED = 120; // milliseconds after a choice until Python is told
+const PLAYED = 2000; // milliseconds in which lives are shown as they grew
 const NEAR = 3; // points that are offered where there is no result
-const LETTER = 8; // pixels of a letter in the large figure, about
-const AXIS = 60; // pixels left of that figure's epochs
-const GAP = 2; // epochs between the end of a curve and its words
 const NAMED = 0.26; // of the grey line's epochs, above which its name stands
+
+// Pixels of the large figure
+const LINE_HEIGHT = 18; // of its labels
+const BESIDE = 8; // between the end of a line and its label
+const PEN = document.createElement("canvas").getContext("2d"); // measures words
+PEN.font = "bold 14px system-ui, sans-serif"; // as in figures.py
 
 const {abs, max, min} = Math;
 const keyOf = ({deficit, onset, length}) => `${deficit},${onset},${length}`;
@@ -38,33 +46,27 @@ async function loadBokeh(packed, version) {
 }
 
 class Explorer extends Training {
-  isHeld = false; // whether the pale curve stays, whatever is chosen
-  movedAt = 0; // when another point was last chosen
+  age = Infinity; // epochs of life up to which lines are drawn
   filled = new WeakMap(); // what each source of a figure holds, as JSON
 
   async begin() {
     const [data, bokeh] = [...this.querySelectorAll("script")].map((part) => part.textContent);
     const {content, state, version, html} = JSON.parse(data);
+    this.asked = this.closest("cplab-question");
     this.innerHTML = html;
-    this.querySelector("[data-is=line]").insertAdjacentHTML("afterbegin", PARTS);
     this.root = collect(this);
     this.state = state;
     this.first = state; // what a link does not say is as here
-    this.other = content.other;
-    this.hasAddress = document.body.matches(".jp-Notebook"); // a page of its own, not JupyterLab
+    this.hasAddress = !this.asked && document.body.matches(".jp-Notebook"); // not JupyterLab
     this.readContent(content);
-    for (const {name, label} of content.deficits) {
-      const properties = {type: "button", name: "deficit", value: name};
-      this.deficits.append(make("button", properties, label));
-    }
-    this.source.textContent = content.source;
+    this.addControls();
     this.listen();
     this.followLink();
     this.drawWords();
     globalThis.cplabLoading ??= loadBokeh(bokeh, version);
     this.Bokeh = await globalThis.cplabLoading;
     await this.embed();
-    this.connect();
+    if (!this.asked) this.connect();
   }
 
   readContent(content) {
@@ -72,32 +74,54 @@ class Explorer extends Training {
     this.looks = Object.fromEntries(content.deficits.map((look) => [look.name, look]));
   }
 
+  addControls() {
+    const {asked, content} = this;
+    const select = this.secondKind.querySelector("select");
+    for (const {name, label} of content.deficits) {
+      this.deficits.append(
+        make("button", {type: "button", name: "deficit", value: name, textContent: label}),
+      );
+      select.append(make("option", {value: name, textContent: label}));
+    }
+    this.source.textContent = content.source;
+    this.lanes = [0, 1].map((index) => {
+      const last = () => this.content.last;
+      const current = () => this.places[index];
+      const moves = {
+        drag: (grip, epochs, from) =>
+          this.move(index, this.nearest(from, grip, from[grip] + epochs)),
+        leap: (grip, strides) => this.move(index, this.leap(current(), grip, strides)),
+      };
+      return addLane(this.bar, index, last, current, asked ? null : moves);
+    });
+    if (!asked) return;
+    for (const part of [this.deficits, this.compare, this.more, this.overview]) part.hidden = true;
+  }
+
   listen() {
     this.root.onclick = ({target}) => {
       const {name, value} = target.closest("button") ?? {};
-      if (name === "point") this.choose(this.content.points[value].place);
-      else if (name) this.choose({[name]: value});
+      if (name === "point") this.move(+target.dataset.index, this.content.points[value].place);
+      else if (name === "deficit") this.chooseDeficit(value);
     };
-    this.root.onchange = ({target: {name, type, value, checked}}) =>
-      this.choose({[name]: type === "checkbox" ? checked : value});
-    this.root.onkeydown = (event) => this.moveByKey(event);
+    this.root.onchange = ({target: {name, type, value, checked}}) => {
+      if (name === "secondKind") this.move(1, {deficit: value});
+      else this.choose({[name]: type === "checkbox" ? checked : value});
+    };
+    this.deficits.onkeydown = (event) => this.moveAmongDeficits(event);
     this.start.onclick = (event) => {
       clearTimeout(this.saving); // what is chosen is told with the press
       this.press(event);
     };
-    this.compare.onclick = () => this.hold();
+    this.play.onclick = () => this.showLives();
+    this.compare.onclick = () => this.toggleSecond();
     this.more.onclick = () => {
       this.fold.hidden = !this.fold.hidden;
       this.more.ariaExpanded = !this.fold.hidden;
+      this.draw();
     };
-    dragAlong(this.line, (grip) => {
-      const from = {...this.state};
-      return (part) => {
-        const epochs = from[grip] + part * this.content.last;
-        this.choose(this.nearest(from, grip, epochs));
-      };
-    });
-    new ResizeObserver(() => this.draw()).observe(this.plots);
+    this.asked?.addEventListener("cplab-update", () => this.followQuestion());
+    new ResizeObserver(() => this.draw()).observe(this.root);
   }
 
   // Show the figures and sliders that Python made, in place of earlier ones.
@@ -107,13 +131,17 @@ class Explorer extends Training {
       documents.splice(documents.indexOf(model.document), 1);
     const models = {};
     for (const [name, item] of Object.entries(this.content.figures)) {
+      if (this.asked && name !== "life") continue;
       this[name].replaceChildren();
       const [view] = await this.Bokeh.embed.embed_item(item, this[name]);
       models[name] = view.model;
       if (SLIDERS.includes(name)) this.listenToSlider(name, view);
       else view.canvas_view.events_el.tabIndex = -1; // keys do nothing there
+      if (name === "life") this.lifeView = view;
     }
-    models.map.on_event("tap", ({x, y}) => {
+    for (const side of ["inner_width", "inner_height"])
+      models.life.properties[side].change.connect(() => this.drawLife());
+    models.map?.on_event("tap", ({x, y}) => {
       const {axes} = this.content;
       const onset = axes.onset[Math.floor(x)];
       const length = axes.length[Math.floor(y)];
@@ -121,7 +149,7 @@ class Explorer extends Training {
         this.choose({onset: +onset, length: +length});
     });
     this.sources = {};
-    for (const {renderers} of [models.life, models.map])
+    for (const {renderers} of [models.life, models.map].filter(Boolean))
       for (const {data_source} of renderers) this.sources[data_source.name] = data_source;
     this.models = models;
     this.draw();
@@ -148,10 +176,17 @@ class Explorer extends Training {
     this.drawWords();
   }
 
+  // The question around it was answered, or is asked again.
+  followQuestion() {
+    const wasCovered = this.plots.hidden;
+    this.draw();
+    if (wasCovered && !this.isCovered) this.showLives();
+  }
+
   // Links ----------------------------------------------------------------------------------------
 
-  // On a page the address keeps the point, explorer.html#deficit=blur&onset=24&length=16, so that a
-  // link shows others the same. In JupyterLab the address belongs to the notebook.
+  // On a page the address keeps what is chosen, explorer.html#deficit=blur&onset=24&length=16, so that
+  // a link shows others the same. In JupyterLab the address belongs to the notebook.
   followLink() {
     if (!this.hasAddress) return;
     const read = () => {
@@ -163,57 +198,97 @@ class Explorer extends Training {
     read();
   }
 
+  writeLink() {
+    const {deficit, onset, length, recovery, second} = this.state;
+    const link = new URLSearchParams({deficit, onset, length, recovery});
+    link.set("second", second ? keyOf(second) : NOTHING);
+    if (this.hasAddress) history.replaceState(null, "", `#${link}`);
+  }
+
   // Actions --------------------------------------------------------------------------------------
 
   choose(change) {
     const state = {...this.state, ...change};
     state.count = +state.count;
     if (!this.model) state.recovery = nearestOf(this.content.recoveries, state.recovery);
-    if (Object.entries(state).every(([name, value]) => this.state[name] === value)) return;
-    this.remember(state);
+    if (JSON.stringify(state) === JSON.stringify(this.state)) return;
     this.state = state;
+    this.age = Infinity;
     say(this.note, "");
     this.draw();
-    const {deficit, onset, length, recovery} = state;
-    const link = new URLSearchParams({deficit, onset, length, recovery});
-    if (this.hasAddress) history.replaceState(null, "", `#${link}`);
+    this.writeLink();
     clearTimeout(this.saving);
     if (this.model) this.saving = setTimeout(() => this.tell(), SAVED);
   }
 
-  // Before another place is chosen: the one before the gesture stays as a pale curve, unless another
-  // one is held.
-  remember(next) {
-    if (keyOf(next) === keyOf(this.state)) return;
-    const now = Date.now();
-    const isNewGesture = now > this.movedAt + GESTURE;
-    if (isNewGesture && !this.isHeld && this.endOf(this.state)) this.other = keyOf(this.state);
-    this.movedAt = now;
+  // Change a window. index: which one it is, 0 or 1.
+  move(index, change) {
+    this.choose(index ? {second: {...this.state.second, ...change}} : change);
   }
 
-  // Hold the chosen point as the pale curve, whatever is chosen later; or compare with nothing.
-  hold() {
-    this.isHeld = !this.isHeld;
-    this.other = this.isHeld ? keyOf(this.state) : undefined;
-    this.draw();
+  // Choose a deficit. The second window follows the first, unless it has another one.
+  chooseDeficit(deficit) {
+    const {deficit: before, second} = this.state;
+    const follows = second?.deficit === before;
+    this.choose({deficit, second: follows ? {...second, deficit} : second});
   }
 
-  // Arrows move among the deficits, which are a toolbar, and the grip that has the focus.
-  moveByKey(event) {
-    const {key, target} = event;
-    const step = STEPS[key];
-    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (target.closest("[role=toolbar]")) {
-      const next = step > 0 ? target.nextElementSibling : target.previousElementSibling;
-      next?.focus();
-      next?.click();
+  // Put a second window on the line: the same, late, or from birth if the first one is late. Or
+  // take it away.
+  toggleSecond() {
+    const {content, state} = this;
+    const {deficit, onset, length} = state;
+    if (state.second) {
+      this.choose({second: null});
+      return;
     }
-    const {grip} = target.dataset;
-    if (!grip) return;
-    event.preventDefault();
-    const from = this.state[grip];
-    const isAhead = (place) => step * (place[grip] - from) > 0;
-    this.choose(this.nearest(this.state, grip, from, isAhead));
+    const isAnother = (place) => keyOf(place) !== keyOf(state);
+    const age = onset < content.late ? content.late : 0;
+    const second = this.nearest(state, "onset", age, isAnother) ?? {deficit, onset: age, length};
+    this.choose({second});
+  }
+
+  // Arrows move among the deficits, which are a toolbar.
+  moveAmongDeficits(event) {
+    const strides = stridesOf(event);
+    const {target} = event;
+    const next = strides > 0 ? target.nextElementSibling : target.previousElementSibling;
+    if (!strides) return;
+    next?.focus();
+    next?.click();
+  }
+
+  // Show the lives as they grew. Before a question is answered, that reveals the answer.
+  showLives() {
+    if (this.isCovered) {
+      this.asked.open();
+      return;
+    }
+    const end = max(...this.places.map((place) => this.endOfLife(place)));
+    const begin = performance.now();
+    const draw = () => {
+      if (this.age === Infinity) return; // something was chosen meanwhile
+      const age = (end * (performance.now() - begin)) / PLAYED;
+      this.age = age < end ? age : Infinity;
+      this.drawAge();
+      requestAnimationFrame(draw);
+    };
+    const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.age = isStill ? Infinity : 0;
+    draw();
+  }
+
+  // The places with a result ----------------------------------------------------------------------
+
+  // What stands on the line: the chosen place, and the second one if there is one.
+  get places() {
+    const {deficit, onset, length, second} = this.state;
+    return [{deficit, onset, length}, second].filter(Boolean);
+  }
+
+  // Whether the answer to the question around it is not seen yet.
+  get isCovered() {
+    return Boolean(this.asked && !this.asked.matches(".cplab-open"));
   }
 
   // The places of a deficit that have a result.
@@ -228,8 +303,21 @@ class Explorer extends Training {
     const stays = STAYS[grip];
     const distance = (place) => abs(place[grip] - value) + abs(place[stays] - from[stays]) / 2;
     const allowed = this.placesOf(from.deficit).filter(isAllowed);
-    const [best = {}] = allowed.sort((a, b) => distance(a) - distance(b));
+    const [best] = allowed.sort((a, b) => distance(a) - distance(b));
     return best;
+  }
+
+  // The place to which a grip comes by so many strides, each to the next one with a result.
+  leap(from, grip, strides) {
+    let place = from;
+    for (let stride = 0; stride < abs(strides); stride++) {
+      const here = place[grip];
+      const isAhead = (other) => strides * (other[grip] - here) > 0;
+      const next = this.nearest(place, grip, here, isAhead);
+      if (!next) break;
+      place = next;
+    }
+    return place;
   }
 
   // What Python says of a place at the end of the chosen recovery; undefined without a result.
@@ -237,11 +325,9 @@ class Explorer extends Training {
     return this.content.points[keyOf(place)]?.at[this.state.recovery];
   }
 
-  // The place that the chosen one is compared with; undefined if there is none, or no result.
-  compared() {
-    const place = this.content.points[this.other]?.place;
-    const isOther = place && this.other !== keyOf(this.state);
-    return isOther && this.endOf(place) ? place : undefined;
+  // The epoch at which a life with this window ends.
+  endOfLife({onset, length}) {
+    return onset + length + this.state.recovery;
   }
 
   // Drawing --------------------------------------------------------------------------------------
@@ -249,94 +335,145 @@ class Explorer extends Training {
   draw() {
     this.drawWords();
     if (!this.models) return;
-    for (const name of SLIDERS) this.models[name].value = this.state[name];
-    this.drawLife();
-    this.drawMap();
+    for (const name of SLIDERS) if (this.models[name]) this.models[name].value = this.state[name];
+    this.drawAge();
+    if (this.models.map) this.drawMap();
     this.drawLive();
     for (const figure of [this.life, this.map])
       figure.ariaLabel = `${figure.previousElementSibling.firstChild.data}: ${this.head.textContent}`;
   }
 
-  // Draw all but the figures: sentences, buttons and fields, the line of time, the line of Python.
+  // Draw all but the figures: sentences, buttons and fields, the line of life, the lines of Python.
   drawWords() {
-    const {state, content, root} = this;
-    const {deficit, onset, length, recovery} = state;
-    const look = this.looks[deficit];
+    const {state, content, places, root} = this;
+    const look = this.looks[state.deficit];
     root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}`;
+    root.classList.toggle("two", places.length > 1);
+    this.plots.hidden = this.isCovered;
     this.drawSentences();
     for (const button of this.deficits.children) {
       // Tab finds the pressed one, arrows the others
-      const isPressed = button.value === deficit;
+      const isPressed = button.value === state.deficit;
       button.ariaPressed = isPressed;
       button.tabIndex = isPressed ? 0 : -1;
     }
-    this.compare.ariaPressed = this.isHeld;
-    for (const field of root.querySelectorAll("select")) field.value = state[field.name];
+    this.play.disabled = !places.some((place) => this.endOf(place));
+    this.compare.ariaPressed = places.length > 1;
+    this.secondKind.hidden = places.length < 2;
+    for (const field of this.fold.querySelectorAll("select")) field.value = state[field.name];
+    if (state.second) this.secondKind.querySelector("select").value = state.second.deficit;
     root.querySelector("[name=seeds]").checked = state.seeds;
-    drawLine(this.line, content.last, state, ["clear", look.label, "recovery"]);
-    drawStrip(this.before, content.clear);
-    drawStrip(this.during, look.picture);
-    drawStrip(this.after, content.clear);
-    // In the line of Python, placeholders stand for what is chosen.
-    this.code.textContent = content.call
-      .replace("'deficit'", `'${deficit}'`)
-      .replace("1111", onset)
-      .replace("2222", length)
-      .replace("3333", recovery);
+    this.drawLanes();
+    this.python.hidden = this.fold.hidden;
+    say(this.code, places.map((place) => this.callOf(place)).join("  "));
     this.drawLive();
   }
 
-  drawSentences() {
-    const {content, state} = this;
-    const end = this.endOf(state);
-    if (end) {
-      say(this.head, end.head);
-      say(this.small, end.small);
-    } else {
-      say(this.head, this.isInTraining() ? content.training : content.untrained);
-      this.offer();
+  drawLanes() {
+    const {content, lanes, places} = this;
+    const {recovery} = this.state;
+    for (const [index, lane] of lanes.entries()) {
+      const place = places[index];
+      lane.hidden = !place;
+      if (!place) continue;
+      const {label, picture} = this.looks[place.deficit];
+      drawLane(lane, content.last, {...place, recovery}, ["clear", label, "clear"]);
+      drawStrip(lane.children[0], content.clear);
+      drawStrip(lane.children[1], picture);
+      drawStrip(lane.children[2], content.clear);
     }
-    const other = this.compared();
-    let beside = other ? `Pale line – ${this.endOf(other).brief}` : "";
-    if (this.isHeld && !other) beside = "This curve is held: choose another point beside it.";
-    say(this.beside, beside);
   }
 
-  // Whether Python trains the chosen point now.
-  isInTraining() {
+  // Draw what follows the age up to which lives are shown.
+  drawAge() {
+    const {age, bar, content} = this;
+    bar.classList.toggle("plays", age < Infinity);
+    if (age < Infinity) bar.style.setProperty("--now", `${(100 * age) / content.last}%`);
+    this.drawSentences();
+    this.drawLife();
+  }
+
+  // The line of Python of a place: placeholders stand for what is chosen.
+  callOf({deficit, onset, length}) {
+    return this.content.call
+      .replace("'deficit'", `'${deficit}'`)
+      .replace("1111", onset)
+      .replace("2222", length)
+      .replace("3333", this.state.recovery);
+  }
+
+  drawSentences() {
+    const {content, places, windows} = this;
+    const ends = places.map((place) => this.endOf(place));
+    if (this.isCovered) {
+      say(this.head, places.length > 1 ? WHEN : "");
+      for (const part of [this.small, this.beside]) say(part, "");
+      return;
+    }
+    const missing = ends.indexOf(undefined);
+    if (missing >= 0) {
+      const isInTraining = this.isInTraining(places[missing]);
+      say(this.head, isInTraining ? content.training : content.untrained);
+      this.offer(missing);
+      say(this.beside, "");
+      return;
+    }
+    say(this.head, this.headline(ends));
+    const names = windows.map((_, index) => nameOf(windows, index, this.looks));
+    const begin = (index) => (ends[1] ? `${capital(names[index])}: ` : "");
+    say(this.small, `${begin(0)}${ends[0].small}`);
+    say(this.beside, ends[1] ? `${begin(1)}${ends[1].small}` : "");
+  }
+
+  // What the explorer says above all of windows that have results. ends: what Python says of each.
+  headline(ends) {
+    if (this.age < Infinity) return GROWING;
+    const harms = ends.map(({harm}) => harm);
+    const isClear = ends.length > 1 && harms.every((harm) => harm?.n > 1);
+    if (isClear) return verdictOfTwo(this.windows, harms, this.looks);
+    return ends.map(({head}) => head).join(" ");
+  }
+
+  // The windows as words.js has them.
+  get windows() {
+    return this.places.map(({deficit, onset, length}) => ({kind: deficit, onset, length}));
+  }
+
+  // Whether Python trains a place now.
+  isInTraining(place) {
     const {points = []} = this.live; // [deficit, onset, length] each
-    return this.busy && points.some((point) => String(point) === keyOf(this.state));
+    return this.busy && points.some((point) => String(point) === keyOf(place));
   }
 
-  // The nearest points with a result, as buttons.
-  offer() {
-    const {deficit, onset, length} = this.state;
+  // The nearest places with a result, as buttons. index: of the window that has none.
+  offer(index) {
+    const {deficit, onset, length} = this.places[index];
     const distance = (place) => abs(place.onset - onset) + abs(place.length - length);
     const places = this.placesOf(deficit).sort((a, b) => distance(a) - distance(b));
     const near = places.slice(0, NEAR);
-    const keys = String(near.map(keyOf));
+    const keys = `${index}: ${near.map(keyOf)}`;
     if (this.small.dataset.near === keys && this.small.children.length) return; // they stand there
     this.small.dataset.near = keys;
     const buttons = near.map((place) => {
       const properties = {type: "button", name: "point", value: keyOf(place)};
-      return make("button", properties, `onset ${place.onset}, length ${place.length}`);
+      const button = make("button", properties, `onset ${place.onset}, length ${place.length}`);
+      button.dataset.index = index;
+      return button;
     });
     this.small.replaceChildren(near.length ? "Nearest results: " : "", ...buttons);
   }
 
   // The large figure: accuracy after each clear epoch.
   drawLife() {
-    const {content, state} = this;
-    const other = this.compared();
-    this.colourCurve("own", state);
-    if (other) this.colourCurve("other", other);
-    this.drawBand("clear", content.grey, {from: 0, until: content.longest, shift: 0}, "never");
-    const harms = [this.drawPoint("own", state), this.drawPoint("other", other)].filter(Boolean);
-    const [higher] = harms.toSorted((a, b) => b.level - a.level);
-    const tags = harms.map((harm) => this.tag(harm, harms.length > 1 && harm === higher));
-    if (content.grey) tags.push(this.greyName());
-    this.fill("tag", columnsOf(tags, ["x", "y", "text", "align", "baseline", "offset", "weight"]));
+    if (!this.models || this.isCovered) return;
+    const {age, content, places} = this;
+    this.colourCurve("own", places[0]);
+    const grey = {from: 0, until: min(content.longest, age), shift: 0};
+    this.drawBand("clear", content.grey, grey, "twin");
+    const drawn = [0, 1].map((index) => this.drawPlace(index));
+    const harms = age < Infinity ? [] : drawn.filter(Boolean);
     this.fill("bracket", columnsOf(harms, ["x", "low", "high"]));
+    this.drawTags(harms);
   }
 
   // Give a curve and its band the colour of a place's deficit.
@@ -349,9 +486,12 @@ class Explorer extends Training {
     }
   }
 
-  // Draw the curve of a place, if there is one with a result. name: "own" of the chosen place, or
-  // "other". Returns where its harm stands, if it has one: {x, level, low, high, text, weight}.
-  drawPoint(name, place) {
+  // Draw the curve of a window, 0 or 1, if there is one with a result. Returns where its harm stands,
+  // if it has one: {x, low, high, text}.
+  drawPlace(index) {
+    const {places, windows} = this;
+    const name = CURVES[index];
+    const place = places[index];
     const end = place && this.endOf(place);
     if (!end) {
       this.drawBand(name);
@@ -362,16 +502,16 @@ class Explorer extends Training {
     const band = bands.find(({upto}) => upto >= recovery);
     const {onset, length} = place;
     const from = onset + length;
-    this.drawBand(name, band, {from, until: from + recovery, shift: length}, end.name, onset);
+    const until = min(from + recovery, this.age);
+    this.drawBand(name, band, {from, until, shift: length}, end.name, onset);
     if (!end.harm) return undefined;
-    const levels = [end.level, end.level + end.harm[0]];
+    const levels = [end.level, end.level + end.harm.middle];
+    const begin = places[1] ? `${nameOf(windows, index, this.looks)}: ` : "";
     return {
       x: onset + recovery + 1,
-      level: end.level,
       low: min(...levels),
       high: max(...levels),
-      text: this.compared() ? `${end.name}: ${end.tag}` : end.tag,
-      weight: name === "own" ? "bold" : "normal",
+      text: `${begin}${end.tag}`,
     };
   }
 
@@ -379,63 +519,81 @@ class Explorer extends Training {
   // Arguments: name, of the source; band, range, who, onset, see `bandRows`.
   drawBand(name, band, range, who, onset = 0) {
     this.fill(name, bandRows(band, range, who, onset));
-    const hasLines = this.state.seeds && band && name !== "other";
+    const hasLines = this.state.seeds && band;
     const curves = hasLines ? Object.values(band.seeds) : [];
     const lines = curves.map((curve) => lineRows(curve, range));
     this.fill(`${name} seeds`, {xs: lines.map(({x}) => x), ys: lines.map(({y}) => y)});
   }
 
-  // The words of a harm: right of the end of its line, or up to the edge if there is no room.
-  tag({x, low, high, text, weight}, isAbove) {
-    const {start, end} = this.models.life.x_range;
-    const epochsOfPixel = (end - start) / (this.life.clientWidth - AXIS);
-    const width = LETTER * text.length * epochsOfPixel;
-    const isBeside = x + GAP + width < end;
-    return {
-      x: isBeside ? x + GAP : end,
-      y: isAbove ? high : low,
-      text,
-      align: isBeside ? "left" : "right",
-      baseline: isAbove ? "bottom" : "top",
-      offset: isAbove ? -6 : 6,
-      weight,
-    };
+  // Name the grey line, and what each harm is, where none lies on another one, see labels.js.
+  drawTags(harms) {
+    const {bbox, x_scale, y_scale} = this.lifeView.frame;
+    // Pixels from the upper left corner of the figure
+    const toPixels = (x, y) => [x_scale.compute(x) - bbox.left, y_scale.compute(y) - bbox.top];
+    const [, higher] = [...harms].sort((a, b) => a.low - b.low);
+    const tags = harms.map((harm) => {
+      const isAbove = harm === higher;
+      const [x, y] = toPixels(harm.x, isAbove ? harm.high : harm.low);
+      const width = PEN.measureText(harm.text).width;
+      const left = within(0, x + BESIDE, bbox.width - width);
+      const heights = this.lineHeights(left, left + width, toPixels);
+      const top = isAbove ? min(y, ...heights) - LINE_HEIGHT : max(y, ...heights);
+      return {...harm, x: left, y: top, weight: "bold"};
+    });
+    if (this.content.grey && this.age === Infinity) tags.push(this.greyName(toPixels));
+    const boxes = tags.map(({text, x, y}) => {
+      return {x, y, width: PEN.measureText(text).width, height: LINE_HEIGHT};
+    });
+    const {start} = this.models.life.x_range;
+    const {end} = this.models.life.y_range;
+    const rows = placeApart(boxes, bbox).flatMap((box, i) => {
+      const {text, weight} = tags[i];
+      return box ? [{x: start, y: end, text, weight, right: box.x, down: box.y}] : [];
+    });
+    this.fill("tag", columnsOf(rows, ["x", "y", "text", "right", "down", "weight"]));
+  }
+
+  // How high the lines of windows are between two places, in pixels.
+  lineHeights(left, right, toPixels) {
+    const heights = [];
+    for (const {x, mean} of CURVES.map((name) => this.sources[name].data))
+      for (const [i, clear] of x.entries()) {
+        const [across, down] = toPixels(clear, mean[i]);
+        if (left <= across && across <= right) heights.push(down);
+      }
+    return heights;
   }
 
   // The name of the grey line, above its rise: as high as the line is where the name ends.
-  greyName() {
+  greyName(toPixels) {
     const {grey, longest} = this.content;
     const last = min(Math.round(NAMED * longest), grey.mean.length) - 1;
-    return {
-      x: 0,
-      y: (grey.mean[last] + grey.half[last]) / 10,
-      text: "twin",
-      align: "left",
-      baseline: "bottom",
-      offset: -2,
-      weight: "normal",
-    };
+    const [x, y] = toPixels(0, (grey.mean[last] + grey.half[last]) / 10);
+    return {x, y: y - LINE_HEIGHT, text: "twin", weight: "normal"};
   }
 
-  // The map: the harm of each place of the chosen deficit, and marks around those that are drawn.
+  // The map: the harm of each place of the first window's deficit, and marks around those that stand
+  // on the line.
   drawMap() {
-    const {state, content} = this;
-    const cells = this.placesOf(state.deficit).map((place) => this.cell(place));
+    const {content, places} = this;
+    const {deficit} = this.state;
+    const cells = this.placesOf(deficit).map((place) => this.cell(place));
     const columns = ["onset", "length", "value", "text", "hue", "alpha", "hatch", "words"];
     this.fill("cells", columnsOf(cells, columns));
-    const other = this.compared();
-    const marks = [{...axisLabels(state), alpha: 1}];
-    if (other?.deficit === state.deficit) marks.push({...axisLabels(other), alpha: 0.4});
     const {axes} = content;
+    const marks = places
+      .map((place, index) => ({...place, dash: index ? "dashed" : "solid"}))
+      .filter((place) => place.deficit === deficit)
+      .map(({dash, ...place}) => ({...axisLabels(place), dash}));
     const isInMap = ({onset, length}) => axes.onset.includes(onset) && axes.length.includes(length);
-    this.fill("mark", columnsOf(marks.filter(isInMap), ["onset", "length", "alpha"]));
+    this.fill("mark", columnsOf(marks.filter(isInMap), ["onset", "length", "dash"]));
   }
 
   // A cell of the map: coloured by its harm, or hatched where that is level.
   cell(place) {
     const {harm, sign, brief} = this.endOf(place);
-    const value = (harm?.[0] ?? 0) / this.content.most; // of the colours, from -1 to 1
-    const hasInterval = harm && harm[1] !== null;
+    const value = (harm?.middle ?? 0) / this.content.most; // of the colours, from -1 to 1
+    const hasInterval = harm && harm.half !== null;
     return {
       ...axisLabels(place),
       value,
@@ -450,16 +608,26 @@ class Explorer extends Training {
   // Draw what Python says of the work, and the curves that it trains now.
   drawLive() {
     super.drawLive();
-    const {busy, canTrain, live, state} = this;
+    const {busy, canTrain, live, places} = this;
     this.start.textContent = busy ? "Stop" : "Train";
     this.todo.hidden = !canTrain || busy;
+    if (this.asked) say(this.message, "");
     if (!this.models) return;
-    const {onset, length} = state;
-    const curves = (canTrain && live.curves?.[keyOf(state)]) || []; // accuracies after each epoch
-    // Clear epochs after each epoch: none passes during the deficit
-    const clearEpochs = (i) => (i < onset ? i + 1 : max(onset, i + 1 - length));
-    const xs = curves.map((curve) => curve.map((_, i) => clearEpochs(i)));
-    this.fill("live", {xs, ys: curves});
+    const rows = [];
+    for (const [index, place] of places.entries()) {
+      const {onset, length} = place;
+      // Clear epochs after each epoch: none passes during the deficit
+      const clearEpochs = (i) => (i < onset ? i + 1 : max(onset, i + 1 - length));
+      const curves = (canTrain && live.curves?.[keyOf(place)]) || []; // accuracies by epoch
+      for (const ys of curves)
+        rows.push({xs: ys.map((_, i) => clearEpochs(i)), ys, hue: this.hueOf(index)});
+    }
+    this.fill("live", columnsOf(rows, ["xs", "ys", "hue"]));
+  }
+
+  // The colour of a window's line, as the page has it.
+  hueOf(index) {
+    return index ? this.content.second : this.looks[this.state.deficit].colour;
   }
 
   // Give a source its columns, unless it has them: each assignment paints.
@@ -473,9 +641,11 @@ class Explorer extends Training {
 
 // Links -------------------------------------------------------------------------------------------
 
-// What a link chooses, such as #deficit=blur&onset=24&length=16: {chosen, unread}. `chosen` is a place
-// and a recovery, with what is missing as in `first`, or undefined if the address names none; unread
-// are the parts that were not understood.
+const NOTHING = "none"; // what stands for no second window
+
+// What a link chooses, such as #deficit=blur&onset=24&length=16&second=blur,0,16: {chosen, unread}.
+// `chosen` is a place, the second one or null, and a recovery, with what is missing as in `first`, or
+// undefined if the address names none; unread are the parts that were not understood.
 function readLink(hash, first, content) {
   const parts = [...new URLSearchParams(decodeLink(hash.slice(1)))];
   const chosen = {};
@@ -486,11 +656,11 @@ function readLink(hash, first, content) {
     if (value !== undefined) chosen[field] = value;
     else unread.push(text ? `${name}=${text}` : name);
   }
-  const fields = ["deficit", ...SLIDERS];
+  const fields = ["deficit", "second", ...SLIDERS];
   const isLink = parts.some(([name]) => fields.includes(fieldOf(name)));
   if (!isLink) return {unread: []}; // of another element, such as a heading
   const {deficit, onset, length, recovery} = first;
-  return {chosen: {deficit, onset, length, recovery, ...chosen}, unread};
+  return {chosen: {deficit, onset, length, recovery, second: null, ...chosen}, unread};
 }
 
 // Mail programs and course pages write & as &amp; and = as %3D, some of them twice.
@@ -509,8 +679,10 @@ const fieldOf = (name) => name.trim().toLowerCase();
 
 // The value of a field in a link, of which a sentence around it may have left its last sign;
 // undefined if it is none.
-function readValue(field, text, {deficits, recoveries, sliders}) {
+function readValue(field, text, content) {
+  const {deficits, recoveries, sliders} = content;
   const words = fieldOf(text.trim().replace(/[.,;)\]>]+$/, ""));
+  if (field === "second") return readPlace(words, content);
   if (field === "deficit") {
     const isMeant = ({name, label}) => [name.toLowerCase(), label.toLowerCase()].includes(words);
     return deficits.find(isMeant)?.name;
@@ -518,6 +690,17 @@ function readValue(field, text, {deficits, recoveries, sliders}) {
   const [low, high] = field === "recovery" ? [1, recoveries.at(-1)] : (sliders[field] ?? []);
   const number = /^\d+$/.test(words) ? +words : NaN;
   return low <= number && number <= high ? number : undefined;
+}
+
+// The second window in a link, such as `blur,24,16`: a place, null for none, undefined if it is neither.
+function readPlace(words, content) {
+  if (words === NOTHING) return null;
+  const fields = ["deficit", "onset", "length"];
+  const parts = words.split(",");
+  const entries = fields.map((field, i) => [field, readValue(field, parts[i] ?? "", content)]);
+  const isPlace =
+    parts.length === fields.length && entries.every(([, value]) => value !== undefined);
+  return isPlace ? Object.fromEntries(entries) : undefined;
 }
 
 // Rows of the figures -----------------------------------------------------------------------------
@@ -552,7 +735,9 @@ function bandRows(band, range, who, onset) {
     rows.mean.push(level);
     rows.low.push(max(0, level - reach));
     rows.high.push(min(100, level + reach));
-    rows.words.push(`${who}: ${level.toFixed(1)}${interval} % after ${clear} clear epochs`);
+    rows.words.push(
+      `${who}: ${level.toFixed(1)}${interval} % after ${clear} clear ${clear === 1 ? "epoch" : "epochs"}`,
+    );
   }
   return rows;
 }
@@ -568,11 +753,11 @@ const axisLabels = ({onset, length}) => ({onset: `${onset}`, length: `${length}`
 const nearestOf = (values, wanted) =>
   values.reduce((a, b) => (abs(b - wanted) < abs(a - wanted) ? b : a));
 
-// A harm, [mean, half of its interval], for a cell of the map; without a harm, a question mark.
+// A harm for a cell of the map; without a harm, a question mark.
 function inWords(harm) {
   if (!harm) return "?";
-  const [mean, half] = harm;
-  return half === null ? `${oneDecimal(mean)} (1)` : oneDecimal(mean);
+  const {middle, half} = harm;
+  return half === null ? `${oneDecimal(middle)} (1)` : oneDecimal(middle);
 }
 
 customElements.define("cplab-explorer", Explorer);

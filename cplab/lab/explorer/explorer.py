@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 import numpy as np
 
 from cplab import estimates
-from cplab.base.errors import CplabError, as_list, one_of, whole
-from cplab.lab.buttons.jobs import HowFar, Task, train_requests, will_train_here
-from cplab.lab.buttons.training import Values
+from cplab.base import palette
+from cplab.base.errors import CplabError, as_list, check_dict, one_of, whole
+from cplab.lab.buttons.button import HowFar, Task, train_requests, will_train_here
+from cplab.lab.buttons.live import Values
 from cplab.lab.explorer.points import (
     NEVER,
     Band,
@@ -55,20 +56,32 @@ SCRIPT = script(
     "cplab-explorer",
     "screen/unzip",
     "screen/screen",
+    "screen/bar",
+    "screen/words",
+    "screen/labels",
     "buttons/training",
-    "screen/line",
     "explorer/explorer",
 )
+WINDOW = ("deficit", "onset", "length")  # the fields of a window
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
-TRAINING = "This point is trained now: its test accuracy grows in orange, a line for each seed."
+TRAINING = "This point is trained now: its test accuracy grows, a line for each seed."
 LAST_EPOCHS = f"accuracy: mean of the last {LAST} epochs"
 FEW = 8  # images in a picture of what a network sees
+LATE = 24  # the epoch at which a second window begins
 PALE = 6  # points: the colours of the map reach at least as far, so that a small harm stays pale
 
 
+class Window(TypedDict):
+    """A window on the line of life."""
+
+    deficit: str
+    onset: int
+    length: int
+
+
 class State(TypedDict):
-    """What is chosen."""
+    """What is chosen: the first window, and what else there is."""
 
     deficit: str
     onset: int
@@ -77,6 +90,7 @@ class State(TypedDict):
     seeds: bool  # whether each seed has a line
     count: int  # seeds to train
     where: str  # which points are trained, one of WHERES
+    second: Window | None
 
 
 class SeenLook(Look):
@@ -89,17 +103,18 @@ class ExplorerContent(TypedDict):
     """All that explorer.js draws."""
 
     figures: dict[str, Any]  # and sliders, empty, by name, as Bokeh's JSON
-    sliders: dict[str, list[int]]  # the ends of those of the window, in epochs
+    sliders: dict[str, list[int]]  # the ends of those of the first window, in epochs
+    late: int  # the onset of a second window, at first
+    second: str  # its colour
     untrained: str  # what is said of a point without results
     training: str  # the same while it is trained
-    other: str | None  # the key of the point that is the pale curve at first
     most: float  # the end of the map's colours, in points
     points: dict[str, Description]  # by `Point.key`
     deficits: list[SeenLook]
     clear: str  # a picture of clear images, as a link
     recoveries: list[int]
     axes: dict[str, list[str]]  # of the map: the onsets and the lengths
-    last: int  # epoch of the line on which the deficit is dragged
+    last: int  # epoch at the right end of the line of life
     longest: int  # the most clear epochs of a curve
     source: str
     call: str  # a line of Python, with numbers in the place of the chosen ones
@@ -127,18 +142,24 @@ def packed_bokeh() -> str:
 class Explorer:
     """One screen: drag a deficit along a run, and see what it cost.
 
-    `choose` moves to another point, `run` is the chosen one, and `words` describes it.
+    `choose` moves to another point, `run` is the chosen one, and `words` describes it. With two
+    windows, `runs` are both.
 
     Arguments:
         profile: the size of the experiment, by default that of `cplab.runs.FLAGSHIP`.
         deficits: to choose from, by name or as functions of your own.
-        onset, length: of the first point, in epochs.
+        onset, length: of the first window, in epochs.
+        compare: whether a second window stands on the line of life.
+        late: the epoch at which that one begins.
         setting: other fields of a Run, such as the model, and the first seed of live runs; the rate
             never changes.
 
     >>> explorer = Explorer(onset=24)
     >>> explorer.run.onset, explorer.run.model
     (24, 'depth3-16')
+    >>> early, late = Explorer(compare=True).runs
+    >>> early.onset, late.onset
+    (0, 24)
     """
 
     def __init__(
@@ -147,6 +168,9 @@ class Explorer:
         deficits: Sequence[str | Callable] = tuple(EXPLORER),
         onset: int = 0,
         length: int = 16,
+        *,
+        compare: bool = False,
+        late: int = LATE,
         **setting: Any,
     ) -> None:
         deficits = as_list(deficits)  # a text has several, apart by spaces
@@ -170,7 +194,8 @@ class Explorer:
         self.setting = Setting(base, self.deficits)
         onset = whole("onset", onset, 0, LONGEST)
         length = whole("length", length, 1, LONGEST)
-        self._first = Point(self.deficits[0], onset, length)  # shown though it may have no result
+        self.late = whole("late", late, 0, LONGEST)
+        second: Window = {"deficit": self.deficits[0], "onset": self.late, "length": length}
         state: State = {
             "deficit": self.deficits[0],
             "onset": onset,
@@ -179,54 +204,91 @@ class Explorer:
             "seeds": False,
             "count": 3,
             "where": WHERES[0],
+            "second": second if compare else None,
         }
         self.link = Link(SCRIPT, state=state)
-        self.content = self._collect_content()
+        self.content = self._collect_content(self.setting.points())
         self._task = Task(self.link, self._work)
         self.link.observe(self._follow, "state")
 
     @property
     def state(self) -> State:
-        """What is chosen: deficit, onset, length, recovery; seeds; count, where to train."""
+        """deficit, onset, length, recovery; seeds; count, where to train; second."""
         return cast(State, self.link.state)
 
     @property
+    def points(self) -> list[Point]:
+        """The deficit, onset and length of each window."""
+        windows = [self.state, self.state["second"]]
+        return [
+            Point(window["deficit"], window["onset"], window["length"])
+            for window in windows
+            if window
+        ]
+
+    @property
     def point(self) -> Point:
-        """The chosen deficit, onset and length."""
-        return Point(self.state["deficit"], self.state["onset"], self.state["length"])
+        """The deficit, onset and length of the first window."""
+        return self.points[0]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The windows, as runs."""
+        return [self.setting.run_at(point, self.state["recovery"]) for point in self.points]
 
     @property
     def run(self) -> Run:
-        """The chosen point, as a run."""
-        return self.setting.run_at(self.point, self.state["recovery"])
+        """The first window, as a run."""
+        return self.runs[0]
 
     @property
     def words(self) -> str:
-        """The text about the chosen point."""
-        end = self._end()
-        return f"{end['head']} ({end['small']})" if end else UNTRAINED
+        """The text about the chosen points."""
+        said = []
+        for point in self.points:
+            end = self._end(point)
+            said.append(f"{end['head']} ({end['small']})" if end else UNTRAINED)
+        return " ".join(said)
 
     def choose(self, **place: Any) -> None:
         """Move to another point, or change what is shown or trained.
 
         Arguments: fields of State by name: deficit, onset, length, recovery; seeds, of what is
-            shown; count and where, of what `train` trains.
+            shown; count and where, of what `train` trains; second, the window beside the first, as
+            a dictionary of what sets it apart from that, or None.
         Raises: CplabError for a value that is not offered.
         """
-        for name, value in place.items():
+        for name in place:
             one_of("what is chosen", name, self.state)
-            if name in ("onset", "length", "recovery", "count"):
-                lowest = 0 if name == "onset" else 1
-                place[name] = whole(name, value, lowest, LONGEST)
-        if "deficit" in place:
-            named = self.setting.base.replace(deficit=place["deficit"], length=1).deficit
-            place["deficit"] = one_of("deficit", named, self.deficits)
+        second = place.pop("second", self.state["second"])
+        chosen = {**self.state, **self._checked(place)}
+        if second is not None:
+            check_dict("second", second)
+            for name in second:
+                one_of("what is chosen of second", name, WINDOW)
+            first = {name: chosen[name] for name in WINDOW}
+            second = {**first, **(self.state["second"] or {}), **self._checked(second)}
+        chosen["second"] = second
         if "where" in place:
             one_of("where", place["where"], WHERES)
-        chosen = {**self.state, **place}
-        point = Point(chosen["deficit"], chosen["onset"], chosen["length"])
-        self.setting.run_at(point, chosen["recovery"])  # which refuses a run that is too long
+        for window in (chosen, second):
+            if window:
+                point = Point(window["deficit"], window["onset"], window["length"])
+                # which refuses a run that is too long
+                self.setting.run_at(point, chosen["recovery"])
         self.link.state = chosen
+
+    def _checked(self, place: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of State, of which numbers are whole and a deficit is one of those offered."""
+        checked = dict(place)
+        for name, value in place.items():
+            if name in ("onset", "length", "recovery", "count"):
+                lowest = 0 if name == "onset" else 1
+                checked[name] = whole(name, value, lowest, LONGEST)
+        if "deficit" in place:
+            named = self.setting.base.replace(deficit=place["deficit"], length=1).deficit
+            checked["deficit"] = one_of("deficit", named, self.deficits)
+        return checked
 
     # Output ---------------------------------------------------------------------------------------
 
@@ -236,47 +298,39 @@ class Explorer:
 
     @property
     def figure(self) -> Figure:
-        """The chosen point as a still figure, beside the one that is the pale curve at first."""
+        """The chosen points as a still figure."""
         from cplab import show
 
-        runs = {name_of(self.point): self.run}
-        other = self._other()
-        if other is not None:
-            runs[name_of(other)] = self.setting.run_at(other, self.state["recovery"])
-        return show.clear_epochs(runs)
+        return show.clear_epochs(
+            {name_of(point): run for point, run in zip(self.points, self.runs, strict=True)}
+        )
 
     def page(self) -> str:
         """The explorer as HTML, without its script: words, until that comes, and all content."""
-        data = {
-            "content": self.content,
-            "state": self.state,
-            "html": MARKUP,
-            "version": version("bokeh"),
-        }
-        text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
-        return (
-            f'<cplab-explorer data-link="{self.link.name}">'
-            f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}<p>{WHERE}</p>\n"
-            f'<script type="application/json">{text}</script>\n'
-            f'<script type="text/plain">{packed_bokeh()}</script>\n'
-            "</cplab-explorer>\n"
-        )
+        still = f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}<p>{WHERE}</p>"
+        return element(self.content, self.state, still, self.link.name)
+
+    def page_in_question(self) -> str:
+        """The same for a question about the chosen points, in which nothing can be moved. `words`
+        and `figure` are the answer, and are not in it."""
+        content = self._collect_content(self.points)
+        names = " · ".join(name_of(point) for point in self.points)
+        return element(content, self.state, f"<p>{html.escape(names)}</p>")
 
     # Content --------------------------------------------------------------------------------------
 
-    def _collect_content(self) -> ExplorerContent:
-        """All that explorer.js needs, as plain data."""
+    def _collect_content(self, points: Sequence[Point]) -> ExplorerContent:
+        """All that explorer.js needs to show some points, as plain data."""
         from cplab.lab.explorer.figures import figures  # with Bokeh
 
         setting = self.setting
         base = setting.base
-        points = setting.points()
         described = {point.key: describe_point(setting, point) for point in points}
-        marked_points = points or [self._first]  # on the axes of the map
+        marked_points = points or self.points  # on the axes of the map
         onsets = sorted({point.onset for point in marked_points})
         lengths = sorted({point.length for point in marked_points})
         recoveries = setting.recoveries()
-        ends = [point.end for point in [*marked_points, self._first]]
+        ends = [point.end for point in [*marked_points, *self.points]]
         last_onset = max(8, *onsets)
         last_end = max([8, *ends])
         about = [
@@ -289,16 +343,16 @@ class Explorer:
         # explorer.js puts the chosen numbers in the place of these
         example = setting.run_at(Point("blur", 1111, 2222), 3333)
         axes = {"onset": [*map(str, onsets)], "length": [*map(str, lengths)]}
-        other = self._other()
         grey = {seed: curve[:longest] for seed, curve in setting.grey().items()}
         grey_band = pack_band(grey) if grey else None
         accuracy = reach_of_accuracy(described, grey_band)
         content: ExplorerContent = {
             "figures": figures(accuracy, longest, axes, recoveries[-1]),
             "sliders": {"onset": [0, last_onset], "length": [1, max(8, *lengths)]},
+            "late": self.late,
+            "second": palette.SECOND,
             "untrained": UNTRAINED,
             "training": TRAINING,
-            "other": other.key if other else None,
             "most": most_harm(described, base.recovery / 2),
             "points": described,
             "deficits": [{**look(name), "picture": pictures[name]} for name in self.deficits],
@@ -314,35 +368,26 @@ class Explorer:
             content["grey"] = grey_band
         return content
 
-    def _other(self) -> Point | None:
-        """The point of the same deficit and length as the chosen one that is farthest from it in
-        age, so that early stands beside late."""
-        chosen = self.point
-        same = [
-            point
-            for point in self.setting.points()
-            if (point.deficit, point.length) == (chosen.deficit, chosen.length)
-            and point != chosen
-            and self.setting.results(point, self.state["recovery"])
-        ]
-        return max(same, key=lambda point: abs(point.onset - chosen.onset), default=None)
-
     def _follow(self, change: object) -> None:
-        """Show what training costs, and all content again where the chosen point lies beyond."""
+        """Show what training costs, and all content again where a chosen point lies beyond."""
         recovery = self.state["recovery"]
         is_offered = recovery in self.content["recoveries"]
-        if not is_offered or self.point.end + recovery > self.content["last"]:
+        end = max(point.end for point in self.points) + recovery
+        if not is_offered or end > self.content["last"]:
             self.setting.offered.add(recovery)
-            self._first = self.point
-            self.content = self._collect_content()
-            self.link.content = json.dumps(self.content)
+            self._collect_again()
         self._show_cost()
 
-    def _end(self) -> End | None:
-        """The description of the chosen point at the end of its recovery, None without results."""
-        if self.point.key not in self.content["points"]:
+    def _collect_again(self) -> None:
+        """Give the page its content anew."""
+        self.content = self._collect_content(self.setting.points())
+        self.link.content = json.dumps(self.content)
+
+    def _end(self, point: Point) -> End | None:
+        """The description of a point at the end of its recovery, None without results."""
+        if point.key not in self.content["points"]:
             return None
-        return self.content["points"][self.point.key]["at"].get(self.state["recovery"])
+        return self.content["points"][point.key]["at"].get(self.state["recovery"])
 
     # Training -------------------------------------------------------------------------------------
 
@@ -361,8 +406,8 @@ class Explorer:
     def wanted(self) -> Wanted:
         """The runs that `train` trains, and their controls that have no result.
 
-        These are the next seeds of the chosen point. Of a row or column of the map, only the points
-        with the fewest seeds get more.
+        These are the next seeds of the chosen points, or of a row or column of the map. Only the
+        points with the fewest seeds get more.
         """
         recovery = self.state["recovery"]
         seeds = {point: self.setting.curves(point, recovery).keys() for point in self._chosen()}
@@ -383,10 +428,10 @@ class Explorer:
         return Wanted(runs, [*controls])
 
     def _chosen(self) -> list[Point]:
-        """The chosen point, or its row or column of the map."""
+        """The chosen points, or the first one's row or column of the map."""
         point = self.point
         if self.state["where"] == "point":
-            return [point]
+            return [*dict.fromkeys(self.points)]
         axes = self.content["axes"]
         if self.state["where"] == "onsets":
             onsets = {*map(int, axes["onset"]), point.onset}
@@ -433,8 +478,7 @@ class Explorer:
 
         hear(request, [*request.results.items()])
         took = train_requests([request], tell, hear)
-        self.content = self._collect_content()
-        self.link.content = json.dumps(self.content)
+        self._collect_again()
         seeds = sorted({run.seed for run in runs})
         named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
         return f"trained {named} in {took}; next, {self.cost()}"
@@ -464,6 +508,27 @@ def are_one_network(trained: Run, run: Run, row: Mapping[str, Any]) -> bool:
 # Parts ------------------------------------------------------------------------------------------
 
 
+def element(content: ExplorerContent, state: State, still: str, link: str = "") -> str:
+    """An explorer as HTML.
+
+    Arguments: still, what stands there until its script comes; link, the name of the Link to
+        Python. Without one nothing can be moved.
+    """
+    data = {
+        "content": content,
+        "state": state,
+        "html": MARKUP,
+        "version": version("bokeh"),
+    }
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
+    return (
+        f'<cplab-explorer data-link="{link}">{still}\n'
+        f'<script type="application/json">{text}</script>\n'
+        f'<script type="text/plain">{packed_bokeh()}</script>\n'
+        "</cplab-explorer>\n"
+    )
+
+
 @cache
 def thumbnails(base: Run, deficits: tuple[str, ...]) -> dict[str, str]:
     """Draw what a network sees under each deficit, and without one: links of a page, by deficit."""
@@ -490,7 +555,7 @@ def most_harm(points: Mapping[str, Description], shortest: float) -> float:
     for point in points.values():
         for recovery, end in point["at"].items():
             if recovery >= shortest and end["harm"]:
-                harms.append(abs(end["harm"][0] or 0))
+                harms.append(abs(end["harm"]["middle"]))
     return max(harms)
 
 

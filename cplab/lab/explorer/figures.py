@@ -7,6 +7,7 @@ chosen.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bokeh.core.properties import value
 from bokeh.embed import json_item
 from bokeh.models import ColumnDataSource, HoverTool, Slider
 from bokeh.palettes import RdBu11
@@ -15,6 +16,7 @@ from bokeh.transform import linear_cmap
 
 from cplab.base import palette
 
+FONT = "system-ui, sans-serif"  # of labels, which explorer.js measures
 WHITE = {"background_fill_color": palette.WHITE, "background_fill_alpha": 0.75}  # behind words
 LOOK = """
 :host { color: var(--ink); }
@@ -22,7 +24,12 @@ LOOK = """
 .noUi-connect { background: var(--edge); }
 .noUi-handle { background: var(--paper); border-color: var(--ink); box-shadow: none; }
 """  # of a slider, in the colours of screen.css
-PALE = 0.4  # how strong the curve is that the chosen one is compared with, 0 to 1
+# The colour and the dashes of each curve, as on the first screen. That of `own` is its deficit's.
+CURVES: dict[str, tuple[str, list[int]]] = {
+    "clear": (palette.CLEAR, [3, 3]),
+    "other": (palette.SECOND, [14, 3]),
+    "own": (palette.CLEAR, []),
+}
 
 
 def figures(
@@ -49,9 +56,9 @@ def figures(
 
 
 def life(accuracy: tuple[float, float], longest: int) -> figure:
-    """Test accuracy against clear epochs seen: without a deficit (`clear`), at the chosen point
-    (`own`) and at the one that it is compared with (`other`), whose colours follow their deficits;
-    `bracket` and `tag` are the harms at their ends, `live` is what is being trained."""
+    """Test accuracy against clear epochs seen: without a deficit (`clear`), under the first window
+    (`own`), whose colour follows its deficit, and under the second one (`other`); `bracket` and
+    `tag` are the harms at their ends, `live` is what is being trained."""
     low, high = accuracy
     fig = empty(
         x_range=(-1, 1.16 * longest),
@@ -60,34 +67,33 @@ def life(accuracy: tuple[float, float], longest: int) -> figure:
         y_axis_label="test accuracy, %",
     )
     lines = []
-    for name, strength in {"clear": 1.0, "other": PALE, "own": 1.0}.items():
+    for name, (colour, dash) in CURVES.items():
         band = empty_source(name, "x", "low", "mean", "high", "words")
         seeds = empty_source(f"{name} seeds", "xs", "ys")
-        fig.varea(
-            "x", "low", "high", source=band, name=name, color=palette.CLEAR, alpha=0.2 * strength
-        )
-        fig.multi_line("xs", "ys", source=seeds, name=name, color=palette.CLEAR, alpha=0.5)
+        fig.varea("x", "low", "high", source=band, name=name, color=colour, alpha=0.2)
+        fig.multi_line("xs", "ys", source=seeds, name=name, color=colour, alpha=0.5)
         line = fig.line(
-            "x", "mean", source=band, name=name, color=palette.CLEAR, alpha=strength, line_width=2.5
+            "x", "mean", source=band, name=name, color=colour, line_dash=dash, line_width=2.5
         )
         lines.append(line)
-    live = empty_source("live", "xs", "ys")
-    fig.multi_line("xs", "ys", source=live, color=palette.LIVE, line_width=2)
+    live = empty_source("live", "xs", "ys", "hue")
+    fig.multi_line("xs", "ys", source=live, color="hue", line_width=2)
     places = empty_source("bracket", "x", "low", "high")
     fig.segment("x", "low", "x", "high", source=places, color=palette.INK, line_width=2.5)
     for end in ("low", "high"):
         fig.scatter(
             "x", end, source=places, marker="dash", size=9, color=palette.INK, line_width=2.5
         )
-    tags = empty_source("tag", "x", "y", "text", "align", "baseline", "offset", "weight")
+    tags = empty_source("tag", "x", "y", "text", "right", "down", "weight")
     fig.text(
         "x",
         "y",
         text="text",
         source=tags,
-        text_align={"field": "align"},
-        text_baseline={"field": "baseline"},
-        y_offset={"field": "offset"},
+        text_baseline="top",
+        x_offset={"field": "right"},
+        y_offset={"field": "down"},
+        text_font=value(FONT),
         text_font_style={"field": "weight"},
         text_font_size="14px",
         text_color=palette.INK,
@@ -98,8 +104,8 @@ def life(accuracy: tuple[float, float], longest: int) -> figure:
 
 
 def harm_map(axes: Mapping[str, Sequence[str]]) -> figure:
-    """Harm by onset and length; hatched where it is level. `mark` is around the chosen point and
-    the one that it is compared with."""
+    """Harm by onset and length; hatched where it is level. `mark` is around each window's place,
+    dashed as its line."""
     fig = empty(
         x_range=[*axes["onset"]],
         y_range=[*axes["length"]],
@@ -133,7 +139,7 @@ def harm_map(axes: Mapping[str, Sequence[str]]) -> figure:
         text_align="center",
         text_baseline="middle",
     )
-    mark = empty_source("mark", "onset", "length", "alpha")
+    mark = empty_source("mark", "onset", "length", "dash")
     fig.rect(
         "onset",
         "length",
@@ -141,8 +147,8 @@ def harm_map(axes: Mapping[str, Sequence[str]]) -> figure:
         0.9,
         source=mark,
         line_color=palette.INK,
+        line_dash={"field": "dash"},
         line_width=3,
-        line_alpha="alpha",
         fill_alpha=0,
     )
     fig.add_tools(HoverTool(renderers=[rects], tooltips="@words"))

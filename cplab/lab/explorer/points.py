@@ -1,7 +1,7 @@
 """The results of one setting, against clear epochs seen: the content of an explorer.
 
-At a constant rate, the clear run of a seed is the control of every window: the newborn, the run
-with the window cut out and equal training are points of one curve; and a run contains all shorter
+At a constant rate, the clear run of a seed is the control of every window: its twin and equal
+training are points of one curve; and a run contains all shorter
 ones. Nothing is drawn or trained here.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 from cplab import estimates, quantities
 from cplab.base.errors import CplabError, whole
 from cplab.estimates import Estimate
+from cplab.lab.screen.numbers import PlainHarm, plain_harm, short
 from cplab.lab.screen.offers import EXPLORER
 from cplab.output.styles import label
 from cplab.results import Result, seeds
@@ -307,7 +308,7 @@ class End(TypedDict):
     """What the page says of a point at the end of a recovery, in numbers and words."""
 
     level: float | None  # the final accuracy, in percent
-    harm: list[float | None] | None  # its mean and half of its interval, in points
+    harm: PlainHarm | None
     sign: int  # of the harm, 0 if its interval contains zero
     name: str
     tag: str  # the words at the end of the curve
@@ -362,7 +363,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> End:
         reached = setting.clear_epochs_to(point.onset, recovery, harm.mean)
     return {
         "level": short(setting.level(point, recovery).mean),
-        "harm": [short(harm.mean), short(harm.half)] if harm.seeds else None,
+        "harm": plain_harm(harm) if harm.seeds else None,
         "sign": harm.sign or 0,
         "name": name_of(point),
         "tag": tag(harm),
@@ -382,8 +383,3 @@ def pack_band(curves: Curves) -> Band:
 def thousandths(percent: np.ndarray) -> list[int]:
     """Convert percentages to whole thousandths."""
     return np.rint(10 * percent).astype(int).tolist()
-
-
-def short(value: float) -> float | None:
-    """Round a number to four decimals; None for NaN."""
-    return None if math.isnan(value) else round(value, 4)

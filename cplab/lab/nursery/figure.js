@@ -13,9 +13,6 @@ const RIGHT = 52; // for half of a harm on its right
 const TOP = 8;
 const BELOW = 20; // for the numbers below
 const NUMBER_WIDTH = 56; // of an epoch below, with its distance to the next one
-const FURTHEST = 64; // by which a label moves up or down so as to lie on no other
-const NUDGE = 4; // by which it tries
-const LEADING = 4; // between lines of words, in their boxes
 
 const PERCENT = {most: 100, step: 20}; // of a scale: the highest value, and from number to number
 
@@ -109,44 +106,22 @@ class Plot {
     this.moveLabelsApart();
   }
 
-  // Move labels, the most important first, so that none lies on another one or beyond the figure's
-  // edges. One that finds no room near its place gives way.
+  // Move labels, the most important first, so that none lies on another one, see labels.js.
   moveLabelsApart() {
     const labels = [...this.element.querySelectorAll("g")];
     const boxes = labels.map((label) => label.getBBox());
-    const placed = [];
+    const placed = placeApart(boxes, this);
     for (const [i, label] of labels.entries()) {
-      const {x, width} = boxes[i];
-      const right = within(0, x, this.width - width) - x;
-      const box = this.freeBox(boxes[i], right, placed);
-      if (!box) {
+      if (!placed[i]) {
         label.remove();
         continue;
       }
-      placed.push(box);
-      label.setAttribute("transform", `translate(${right} ${box.y - boxes[i].y})`);
+      const right = placed[i].x - boxes[i].x;
+      const down = placed[i].y - boxes[i].y;
+      label.setAttribute("transform", `translate(${right} ${down})`);
     }
-  }
-
-  // The place of a label that is nearest to its own and free, so many pixels to the right.
-  freeBox({x, y, width, height}, right, placed) {
-    for (let far = 0; far <= FURTHEST; far += NUDGE) {
-      for (const down of [far, -far]) {
-        const box = {x: x + right, y: y + down, width, height};
-        const fits = box.y > -LEADING && box.y + height < this.height + LEADING;
-        if (fits && !placed.some((other) => overlap(box, other))) return box;
-      }
-    }
-    return null;
   }
 }
-
-// Whether words in two boxes, {x, y, width, height}, lie on one another. A box has room around them.
-const overlap = (one, other) =>
-  one.x < other.x + other.width &&
-  other.x < one.x + one.width &&
-  one.y < other.y + other.height - LEADING &&
-  other.y < one.y + one.height - LEADING;
 
 // Lines -------------------------------------------------------------------------------------------
 

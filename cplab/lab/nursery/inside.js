@@ -1,7 +1,7 @@
 // A look inside one of the networks that have grown up on the first screen, beside its twin: which
 // of its own digits it gets right, how long its steps are, and how far it has come since its deficit
 // ended. A person moves along its epochs. cohort.js describes pairs and tests, figure.js
-// the figures; `make` is in page.js, `within` and STEPS in line.js, LEAPS in bar.js.
+// the figures; `make` is in page.js, `within` and `stridesOf` in bar.js.
 
 const MOST_IN_ROW = 50; // squares; more digits of a class go on below
 const NUMBER = 16; // pixels at the left of the squares, for the name of a class
@@ -11,8 +11,8 @@ const GAP = 1; // pixels between squares
 // testsOf: gives the tests of the life that is shown.
 function furnishMoment(slider, testsOf) {
   slider.onkeydown = (event) => {
-    const strides = STEPS[event.key] ?? LEAPS[event.key];
-    if (!Number.isFinite(strides) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const strides = stridesOf(event);
+    if (!strides || !Number.isFinite(strides)) return;
     event.preventDefault();
     const ages = testsOf().map(({age}) => age);
     const place = ages.indexOf(+slider.value) + strides;

@@ -1,6 +1,6 @@
 // The mask of the first screen, which covers a part of each digit and is painted field by field. As
 // a text it has 36 hexadecimal digits, three for each of twelve rows; a bit that is set is covered,
-// and the first one is on the left. `within` is in line.js, `make` in page.js.
+// and the first one is on the left. `within` is in bar.js, `make` in page.js.
 
 const MASK_SIDE = 12; // fields
 const NOTHING = "0".repeat(3 * MASK_SIDE);

@@ -5,12 +5,13 @@
 //   page.js          elements that improve HTML, such as `make` and `Improved`
 //   unzip.js         bytes from text
 //   screen.js        what all screens share, such as `say`
-//   line.js          the line of time, as the explorer has it, too, and `within`
+//   bar.js           the line of life, and `within`
+//   words.js         sentences, as the explorer has them, too
+//   labels.js        labels of a figure that give way to one another
 //   networks.js      trains
 //   cohort.js   what one press trains; the shapes of windows, pairs and lives
 //   numbers.js  the harm
-//   words.js    sentences
-//   bar.js      the line of life
+//   verdict.js  sentences that only this screen says
 //   mask.js     the mask that covers a part of each digit
 //   figure.js   the figures
 //   inside.js   a look inside one network and its twin
@@ -28,6 +29,8 @@ const REDRAWN = 150; // between two drawings, while networks grow
 const FIRST_DRAWN = 30; // the same until there are first lines
 const SETTLED = 400; // until a notebook has placed a new output
 
+const STRIDE = 5; // epochs by which grips move
+
 // What is said on the screen
 const PAINT = "Paint what they may not see.";
 const BARE = "Nothing is covered yet: paint at least one field.";
@@ -40,6 +43,13 @@ const NO_ENGINE =
 
 // The latest screen of each content, so that a cell which is run again goes on with what has grown.
 const screens = new Map();
+
+// A window after a grip was moved to some epochs: `onset` moves all of it, `length` its end. latest:
+// the epoch by which it has to end.
+function moved({kind, onset, length}, grip, epochs, latest) {
+  if (grip === "onset") return {kind, onset: within(0, epochs, latest - length), length};
+  return {kind, onset, length: within(1, epochs, latest - onset)};
+}
 
 class Nursery extends Improved {
   trained = new Map(); // the condition of each point, by `key`
@@ -102,9 +112,13 @@ class Nursery extends Improved {
         choice.append(make("option", {value, textContent: label}));
       choice.onchange = () => this.choose(index, choice.value);
       const current = () => this.windows[index];
-      return addLane(this.bar, index, this.last, current, (grip, epochs) =>
-        this.change(index, moved(current(), grip, epochs, content.latest)),
-      );
+      const move = (grip, epochs) =>
+        this.change(index, moved(current(), grip, epochs, content.latest));
+      return addLane(this.bar, index, () => this.last, current, {
+        drag: (grip, epochs, from) =>
+          move(grip, STRIDE * Math.round((from[grip] + epochs) / STRIDE)),
+        leap: (grip, strides) => move(grip, current()[grip] + STRIDE * strides),
+      });
     });
     for (const knob of root.querySelectorAll("select[name]"))
       knob.onchange = () => this.turn({[knob.name]: +knob.value});
@@ -403,7 +417,7 @@ class Nursery extends Improved {
     const harms = views.map(({harm}) => harm);
     if (this.training) return GROWING;
     if (harms.every(({n}) => n)) return verdict(windows, harms, kinds);
-    if (windows.length > 1) return WHEN;
+    if (windows.length > 1) return `${WHEN} Press Train.`;
     const [{kind}] = windows;
     if (kind === content.windows[0].kind) return content.begin;
     return `Does “${kinds[kind].label}” do harm? Press Train.`;
@@ -417,7 +431,7 @@ class Nursery extends Improved {
       lane.hidden = !window;
       if (!window) continue;
       const names = ["clear", content.kinds[window.kind].label, "clear"];
-      drawLine(lane, this.last, {...window, recovery: knobs.recovery}, names);
+      drawLane(lane, this.last, {...window, recovery: knobs.recovery}, names);
       const key = this.key(window);
       if (lane.drawnKey !== key) drawLifeStrips(this, lane, window);
       lane.drawnKey = key;

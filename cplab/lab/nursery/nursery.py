@@ -23,6 +23,7 @@ from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.estimates import Estimate, estimate, student_factor
 from cplab.lab.questions.questions import Shown
 from cplab.lab.screen.link import WHERE, Link, Output, script
+from cplab.lab.screen.numbers import PlainHarm, plain_harm
 from cplab.lab.screen.offers import NURSERY, OfferedKind, Strength, look, offered_kind
 from cplab.output.markup import as_html
 from cplab.pictures import data, datasets
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
     from cplab.show import Figure
 
 
-PARTS = ("cohort", "numbers", "words", "bar", "mask", "figure", "inside", "pictures", "digit")
+SHARED = ("unzip", "screen", "bar", "words", "labels")
+PARTS = ("cohort", "numbers", "verdict", "mask", "figure", "inside", "pictures", "digit")
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("nursery.html").read_text("utf-8")
 SCRIPT = script(
     "cplab-nursery",
-    *("screen/unzip", "screen/screen", "screen/line", "nursery/networks"),
+    *(f"screen/{part}" for part in SHARED),
+    "nursery/networks",
     *(f"nursery/{part}" for part in PARTS),
     "nursery/nursery",
 )
@@ -128,15 +131,6 @@ class PlanOfAll(TypedDict):
     width: int
     every: int
     names: Sequence[int]
-
-
-class PlainHarm(TypedDict):
-    """A harm in numbers: the count of seeds, its mean, half of its interval, and both in words."""
-
-    n: int
-    middle: float
-    half: float
-    words: str
 
 
 Tests = list[tuple[int, float]]  # an age in epochs, and percent of the test images right
@@ -262,13 +256,12 @@ def shipped_window(onset: int) -> ShippedWindow:
         points = harm(run)
         spoilt = mean_tests(run)
         control = mean_tests(run.without_window())
-    plain: PlainHarm = {
-        "n": min(points.counts),
-        "middle": points.mean,
-        "half": points.half,
-        "words": f"{points}",
+    return {
+        "window": window,
+        "spoilt": spoilt,
+        "control": control,
+        "harm": plain_harm(points),
     }
-    return {"window": window, "spoilt": spoilt, "control": control, "harm": plain}
 
 
 def mean_tests(run: Run) -> Tests:

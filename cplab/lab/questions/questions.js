@@ -150,6 +150,7 @@ class Exercise extends Improved {
     const isOpen = Boolean(this.state.open);
     const missing = this.missing();
     this.covered.style.display = isOpen ? "" : "none";
+    this.classList.toggle("cplab-open", isOpen);
     this.reveal.hidden = isOpen;
     this.reveal.tabIndex = missing ? -1 : 0; // so that Tab leads to what is to be answered
     this.again.hidden = !isOpen;
@@ -158,6 +159,7 @@ class Exercise extends Improved {
     for (const input of this.controls.querySelectorAll("input")) input.disabled = isOpen;
     for (const [index, span] of this.remarks.entries())
       span.textContent = isOpen ? this.remark(index) : "";
+    this.dispatchEvent(new CustomEvent("cplab-update"));
   }
 
   // Bring the question and its picture onto one screen, once the picture has its size.
@@ -176,7 +178,7 @@ class Question extends Exercise {
     this.right = list.dataset.right && +list.dataset.right; // undefined where nothing decides
     this.texts = [...list.children].map((item) => item.textContent);
     this.controls.role = "radiogroup";
-    this.controls.ariaLabel = this.querySelector("p").textContent;
+    this.controls.ariaLabel = this.querySelector(":scope > p").textContent;
     for (const [place, textContent] of this.texts.entries()) {
       const radio = make("input", {type: "radio", name, checked: this.state.answer === place});
       radio.onchange = () => this.answer(place);

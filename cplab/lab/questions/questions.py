@@ -17,9 +17,11 @@ from typing import Any
 from cplab import estimates, quantities
 from cplab.base.errors import CplabError, check_dict, quote, whole
 from cplab.estimates import Estimate, Lack, lacking_in
-from cplab.lab.explorer.points import short
+from cplab.lab.explorer.explorer import SCRIPT as SCREEN
+from cplab.lab.explorer.explorer import Explorer
 from cplab.lab.questions.checks import VERDICTS
 from cplab.lab.screen.link import WHERE, script
+from cplab.lab.screen.numbers import short
 from cplab.output import answers as handed
 from cplab.output.markup import Bundle, as_html, bundle
 
@@ -53,7 +55,12 @@ def element(kind: str, content: object, inner: str) -> str:
 
 
 def covered_part(
-    summary: str, verdict: list[str], figure: object, finding: str, more: object
+    summary: str,
+    verdict: list[str],
+    figure: object,
+    finding: str,
+    more: object,
+    still: str = "",
 ) -> str:
     """Write the covered part of a question, as HTML.
 
@@ -63,11 +70,14 @@ def covered_part(
         summary: what stands on the fold without scripts.
         verdict: paragraphs of HTML.
         figure, finding, more: see `question`.
+        still: HTML that stands there without scripts alone.
     """
     if re.search(UNKNOWN, finding):
         finding = SOME_NOT_TRAINED
     parts = [f"<summary>{summary}</summary>"]
     parts.append(f'<div class="cplab-verdict">{"".join(verdict)}</div>')
+    if still:
+        parts.append(f'<div class="cplab-still">{still}</div>')
     if figure is not None:
         parts.append(f'<div class="cplab-picture">{as_html(figure)}</div>')
     if finding:
@@ -113,6 +123,7 @@ def question(
     more: object = None,
     feedback: Mapping[Any, str] | None = None,
     of: object = (),
+    screen: Explorer | None = None,
 ) -> Shown:
     """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
 
@@ -129,6 +140,8 @@ def question(
             who chose that answer and were wrong.
         of: estimates that `finding` names and no figure shows: where they are not trained yet, a
             button below the question trains them.
+        screen: stands above the question, with the line of life alone; when the answer is
+            uncovered, its lives are shown as they grew.
 
     Raises:
         CplabError: for a right answer, or one with feedback, that is not among the answers.
@@ -151,11 +164,19 @@ def question(
         attribute = ""
         verdict = ["<p></p>"]
     items = "".join(f"<li>{html.escape(name)}</li>" for name in texts)
-    inner = f"<p><b>{html.escape(text)}</b></p>\n<ul{attribute}>{items}</ul>\n"
-    inner += covered_part("Choose first, then unfold the answer", verdict, figure, finding, more)
+    above = ""
+    still = ""
+    shown = figure
+    if screen is not None:
+        above = f"{screen.page_in_question()}<script>{SCREEN}</script>\n"
+        shown = screen.figure
+        still = f"<p>{html.escape(screen.words)}</p>{as_html(shown)}"
+    inner = f"{above}<p><b>{html.escape(text)}</b></p>\n<ul{attribute}>{items}</ul>\n"
+    summary = "Choose first, then unfold the answer"
+    inner += covered_part(summary, verdict, figure, finding, more, still)
     ASKED[content_digest([text, texts])] = handed.Question(text, texts, place)
     page = element("question", [text, texts], inner)
-    return Shown(text, figure, page, lacking_in(figure, more, of))
+    return Shown(text, shown, page, lacking_in(shown, figure, more, of))
 
 
 def find_answer(name: str, values: Mapping[str, object], sought: object) -> int:

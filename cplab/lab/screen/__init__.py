@@ -1,1 +1,1 @@
-"""What all elements of a page share: their script, and their connection to Python."""
+"""What elements of a page share: their script, the line of life, words, labels and numbers."""

@@ -1,46 +1,21 @@
-// What the first screen says of its windows, {kind, onset, length} each. kinds: by name the label of
-// a kind of deficit, and the words that say what a network is under it.
+// What the first screen alone says of its windows and of what has grown up; words.js has what the
+// explorer says as well.
 
-const GROWING = "They grow up …";
-const WHEN = "The same deficit, early and late: which does more harm? Press Train.";
 const ONE_NETWORK = "One network has no interval and gives no verdict: train more";
 
 const LEVEL = 1; // points to each side of a mean, as in cplab.estimates
-
-const timeOf = ({onset}) => (onset ? `at epoch ${onset}` : "from birth");
-
-const countOf = (count) => (count === 1 ? "1 epoch" : `${count} epochs`);
-
-const capital = (words) => words[0].toUpperCase() + words.slice(1);
-
-// Whether there are two windows, of unlike length.
-const areUnlike = ([first, second]) => Boolean(second) && first.length !== second.length;
-
-// What sets a window apart from the other one, if there are two. index: which one it is, 0 or 1.
-function nameOf(windows, index, kinds) {
-  const window = windows[index];
-  const other = windows[1 - index];
-  const {onset, length, kind} = window;
-  if (other?.kind === kind && other.onset === onset) return `for ${countOf(length)}`;
-  const parts = [timeOf(window)];
-  if (areUnlike(windows))
-    parts[0] = `${countOf(length)} from ${onset ? `epoch ${onset}` : "birth"}`;
-  if (other && other.kind !== kind) parts.unshift(kinds[kind].label);
-  return parts.join(" ");
-}
 
 // What the networks of a window went through, and when.
 function stateOf(window, kinds) {
   return `${kinds[window.kind].words} ${timeOf(window)}`;
 }
 
-// How much harm there is, once all networks have grown up. harms: of each window, see `harmOf`.
+// How much harm there is, once all networks have grown up. harms: of each window, see `harmOf` in
+// numbers.js.
 function verdict(windows, harms, kinds) {
   if (harms.some(({n}) => n === 1)) return ONE_NETWORK;
-  if (windows.length === 1) return verdictOfOne(windows[0], harms[0], kinds);
-  const [first, second] = windows.map((_, index) => nameOf(windows, index, kinds));
-  const end = areUnlike(windows) ? " (not the same length)" : "";
-  return `${capital(first)}: ${harms[0].words} points of harm; ${second}: ${harms[1].words}${end}`;
+  if (windows.length > 1) return verdictOfTwo(windows, harms, kinds);
+  return verdictOfOne(windows[0], harms[0], kinds);
 }
 
 function verdictOfOne({kind, onset, length}, {n, middle, half, words}, kinds) {
@@ -66,7 +41,7 @@ function runOf(point, usual, dataset) {
   const {kind, strength, onset, length, recovery, digits, layers, scale, rate} = point;
   const name = strength === usual.strengths[kind] ? kind : `${kind}-${strength}`;
   const deficit = kind.includes("@") ? functionOf(kind) : `"${name}"`;
-  const weights = {0.1: "_tenth", 1: "_he"}[scale] ?? "";
+  const weights = {0.1: "_tenth", 1: "_he"}[scale] ?? ""; // of the models in models/families.py
   const model = `mlp${layers}${weights}`;
   const parts = [deficit, `onset=${onset}`, `length=${length}`, 'profile="tiny"'];
   if (dataset) parts.push(`dataset="${dataset}"`);

@@ -24,8 +24,8 @@ from cplab.estimates import (
     lacking_in,
     rows_of_seeds,
 )
-from cplab.lab.buttons.jobs import TrainButton
-from cplab.lab.buttons.training import Lines
+from cplab.lab.buttons.button import TrainButton
+from cplab.lab.buttons.live import Lines
 from cplab.measure import measurement
 from cplab.measure.builtin import answers_to
 from cplab.output.styles import EQUAL, LIVE, ink, style

@@ -1,5 +1,8 @@
 """Lab 02: accuracies by image, and what a student's own photographs tell."""
 
+import html
+import re
+
 import pytest
 from conftest import one_line
 
@@ -62,7 +65,19 @@ def test_a_number_has_seeds_that_no_other_number_has():
 
 def test_before_all_four_are_trained_nothing_is_told():
     assert lab02.own_harms(AGES, 8) == {}
-    assert lab02.told(AGES, {}) == []
+    assert "not trained yet" in repr(lab02.together(AGES, 8, ["from birth: 1.0; at epoch 1: 2.0"]))
+
+
+@pytest.mark.usefixtures("pressed")
+def test_a_neighbour_s_cell_is_read_by_mine():
+    """Who has number 9 copies the line that the cell of number 7 shows."""
+    button = lab02.train_four(AGES, 9)
+    button.press()
+    assert button.wait(100)
+    theirs = html.unescape(re.search("<code>(.*)</code>", lab02.together(AGES, 7).page)[1])
+    both = lab02.together(AGES, 9, [theirs])
+    assert repr(both) == lab02.verdict([lab02.own_harms(AGES, number) for number in (9, 7)])
+    assert "8 networks of each" in repr(both)
 
 
 def test_networks_of_neighbours_are_paired_by_seed_and_added_up():

@@ -26,8 +26,10 @@ from cplab.estimates import (
 )
 from cplab.lab.buttons.button import TrainButton
 from cplab.lab.buttons.live import Lines
+from cplab.lab.questions.questions import Shown
 from cplab.measure import measurement
 from cplab.measure.builtin import answers_to
+from cplab.output.markup import as_html
 from cplab.output.styles import EQUAL, LIVE, ink, style
 from cplab.pictures import datasets
 from cplab.pictures.previews import drawn_pictures, images_at_hand
@@ -240,23 +242,43 @@ def train_four(runs: Sequence[Run], number: int) -> TrainButton:
         for words, of_seeds in lines.items():
             begun[words] = [(epochs, 100 * right) for epochs, right in of_seeds if len(epochs)]
         growing = show.curves(begun, "epoch", "test accuracy, %", height=280)
-        return [growing, *told(runs, own_harms(runs, number))]
+        own = own_harms(runs, number)
+        return [growing, *told(runs, [own])] if own else [growing]
 
     return lab.live(groups, draw=draw)
 
 
-def told(runs: Sequence[Run], *harms: Harms) -> list[object]:
-    """What the networks of one student, or of several, tell: their dots, and a sentence; nothing
-    before any are trained.
+def together(runs: Sequence[Run], number: int, lines: Iterable[str] = ()) -> Shown:
+    """Show what a student's own networks tell, alone or with those of neighbours, and the student's
+    line for a neighbour.
+
+    Arguments:
+        runs: they differ in when their deficit begins.
+        number: the student's, 1 to 999.
+        lines: of neighbours, as their cells show them.
+
+    >>> together([small(length=3)], 999)
+    Your four networks are not trained yet: press Train above, and then run this cell again.
+    """
+    neighbours = [read_line(line) for line in lines]
+    own = own_harms(runs, number)
+    if not own:
+        words = f"Your four networks are {NOT_TRAINED}: press Train above, and then run this cell"
+        return Shown(f"{words} again.", None, f"<p>{words} again.</p>")
+    line = as_line(own)
+    for_neighbour = f"<p>Your line, for a neighbour: <code>{line}</code></p>"
+    page = as_html([*told(runs, [own, *neighbours]), for_neighbour])
+    return Shown(verdict([own, *neighbours]), None, page)
+
+
+def told(runs: Sequence[Run], harms: Sequence[Harms]) -> list[object]:
+    """What the networks of some students tell: their dots, and a sentence.
 
     Arguments:
         runs: they differ in when their deficit begins.
         harms: of each student.
     """
-    trained = [of_one for of_one in harms if of_one]
-    if not trained:
-        return []
-    return [dots(runs, trained), f"<p>{verdict(trained)}</p>"]
+    return [dots(runs, harms), f"<p>{verdict(harms)}</p>"]
 
 
 @styled
@@ -266,7 +288,7 @@ def dots(runs: Sequence[Run], harms: Sequence[Harms]) -> Figure:
 
     Arguments:
         runs: they differ in when their deficit begins.
-        harms: of each student; those of the first are filled.
+        harms: of each student; the first's dots are filled.
     """
     fig = show.figure("", "when the deficit begins", "harm, points", height=300)
     fig.ax.axhline(0, color=EQUAL.colour, linewidth=1)
@@ -304,21 +326,33 @@ def draw_student(fig: Figure, place: float, values: Sequence[float], is_neighbou
 
 def verdict(harms: Sequence[Harms]) -> str:
     """Say how much more harm a deficit does at the first age than at the last, in the networks of
-    some students, each seed beside itself.
+    some students, each seed beside itself; of a single age how much it does.
 
     >>> verdict([{"from birth": [4.0, 3.0, 5.0, 4.5], "at epoch 24": [1.0, 0.5, 1.5, 1.5]}])
     'From birth minus at epoch 24: 3.0 ± 0.6 points (4 networks of each): the age tells.'
+    >>> verdict([{"from birth": [4.0, 3.0, 5.0, 4.5]}])
+    'From birth: 4.1 ± 1.4 points (4 networks): it does harm.'
     """
-    first, *_, last = harms[0]
+    ages = [*harms[0]]
+    if len(ages) == 1:
+        values = [points for of_one in harms for points in of_one[ages[0]]]
+        said = {1: "it does harm", -1: "it helps"}
+        return sentence(ages[0], values, f"{len(values)} networks", said)
+    first, *_, last = ages
     differences = []
     for of_one in harms:
         pairs = zip(of_one[first], of_one[last], strict=True)
         differences += [early - late for early, late in pairs]
-    points = estimate(differences)
-    verdicts = {1: "the age tells", 0: "so few cannot tell", -1: "the later one does more harm"}
-    said = verdicts[points.sign or 0]
+    said = {1: "the age tells", -1: "the later one does more harm"}
     many = f"{len(differences)} networks of each"
-    return f"{first.capitalize()} minus {last}: {points} points ({many}): {said}."
+    return sentence(f"{first} minus {last}", differences, many, said)
+
+
+def sentence(what: str, values: Sequence[float], many: str, said: Mapping[int, str]) -> str:
+    """Write a mean with its interval, of how many networks, and what its sign says."""
+    points = estimate(values)
+    words = said.get(points.sign or 0, "so few cannot tell")
+    return f"{what[0].upper()}{what[1:]}: {points} points ({many}): {words}."
 
 
 def as_line(harms: Harms) -> str:

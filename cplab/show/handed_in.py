@@ -279,9 +279,9 @@ def class_networks(source: str | Path) -> Figure:
         heights = row - 0.14 * (1 + np.arange(len(values)) % 4)  # so that dots do not hide others
         fig.ax.plot(values, heights, "o", color=LIVE.colour, fillstyle="none", markersize=7)
         fig.ax.errorbar(
-            points.mean, row, xerr=np.nan_to_num(points.half), color=palette.BLUE, capsize=6
+            points.mean, row, xerr=np.nan_to_num(points.half), color=MEASURED_COLOUR, capsize=6
         )
-        fig.ax.plot(points.mean, row, "s", color=palette.BLUE)
+        fig.ax.plot(points.mean, row, "s", color=MEASURED_COLOUR)
     labels = [f"{words}\n{estimate(values)!r}" for words, values in numbers.items()]
     fig.ax.set_yticks(range(len(labels)), labels)
     fig.ax.set_ylim(len(labels) - 0.6, -0.9)

@@ -28,33 +28,29 @@ MINE = {"from birth": [4.0, 3.0, 5.0, 4.5], "at epoch 24": [1.0, 0.5, 1.5, 1.6]}
 THEIRS = {"from birth": [2.0, 3.5, 6.0, 1.0], "at epoch 24": [1.0, -1.5, 2.5, 1.2]}
 
 
-@pytest.fixture(scope="module")
-def pressed():
-    """Four networks of each age, which the button has trained, and how many epochs they took."""
-    button = lab02.train_four(AGES, 7)
+def pressed(number):
+    """The button of somebody's four networks of each age, which has trained them."""
+    button = lab02.train_four(AGES, number)
     button.press()
     assert button.wait(100)
     return button
 
 
-def test_the_button_trains_four_of_each_age_and_shows_what_they_tell(pressed):
-    harms = lab02.own_harms(AGES, 7)
-    assert {words: len(values) for words, values in harms.items()} == {
-        "from birth": 4,
-        "at epoch 1": 4,
-    }
-    assert lab02.verdict([harms]) in pressed.picture
-    assert pressed.picture.count("<img") == 2  # lines and dots
-
-
-@pytest.mark.usefixtures("pressed")
-def test_a_student_s_harms_are_those_of_their_seeds_beside_their_twins():
+def test_what_the_button_trains_is_told_and_a_neighbour_reads_it():
+    """Each network beside its own twin. Who has number 9 copies the line that number 7 shows."""
+    mine = pressed(7)
     harms = lab02.own_harms(AGES, 7)
     for run, values in zip(AGES, harms.values(), strict=True):
-        seeds = lab02.seeds_of(7)
-        alone = [quantities.harm(run, seeds=[seed]).mean for seed in seeds]
+        alone = [quantities.harm(run, seeds=[seed]).mean for seed in lab02.seeds_of(7)]
         assert values == pytest.approx(alone, abs=0.006)
         assert lab02.harm_of_four(run, 7).mean == pytest.approx(sum(alone) / 4)
+    assert html.escape(lab02.verdict([harms])) in mine.picture
+    assert mine.picture.count("<img") == 2  # lines and dots
+    line = html.unescape(re.search("<code>(.*)</code>", lab02.together(AGES, 7).page)[1])
+    pressed(9)
+    both = lab02.together(AGES, 9, [line])
+    assert repr(both) == lab02.verdict([lab02.own_harms(AGES, number) for number in (9, 7)])
+    assert "8 networks of each" in repr(both)
 
 
 def test_a_number_has_seeds_that_no_other_number_has():
@@ -66,18 +62,6 @@ def test_a_number_has_seeds_that_no_other_number_has():
 def test_before_all_four_are_trained_nothing_is_told():
     assert lab02.own_harms(AGES, 8) == {}
     assert "not trained yet" in repr(lab02.together(AGES, 8, ["from birth: 1.0; at epoch 1: 2.0"]))
-
-
-@pytest.mark.usefixtures("pressed")
-def test_a_neighbour_s_cell_is_read_by_mine():
-    """Who has number 9 copies the line that the cell of number 7 shows."""
-    button = lab02.train_four(AGES, 9)
-    button.press()
-    assert button.wait(100)
-    theirs = html.unescape(re.search("<code>(.*)</code>", lab02.together(AGES, 7).page)[1])
-    both = lab02.together(AGES, 9, [theirs])
-    assert repr(both) == lab02.verdict([lab02.own_harms(AGES, number) for number in (9, 7)])
-    assert "8 networks of each" in repr(both)
 
 
 def test_networks_of_neighbours_are_paired_by_seed_and_added_up():

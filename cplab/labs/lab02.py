@@ -154,9 +154,6 @@ def small(deficit: Any = "blur", onset: int = 0, length: int = 16) -> Run:
     """A run of `small`, lab 02's network and photographs at a size of which eight networks take
     minutes. Where the photographs are not here, practice images take their place, and a line says
     so. Arguments are those of a run.
-
-    >>> small(onset=24).epochs
-    100
     """
     run = Run(deficit, onset, length, profile="small")
     return run.replace(dataset=images_at_hand(run.dataset, run.profile))
@@ -179,7 +176,7 @@ def four(run: Run, number: int) -> list[Run]:
         run: the run.
         number: 1 to 999, which decides their seeds.
 
-    >>> len(four(small(), 7))
+    >>> len(four(Run("blur", length=16, profile="small"), 7))
     8
     """
     _four[:] = seeds_of(number)
@@ -195,7 +192,7 @@ def harm_of_four(run: Run, number: int | None = None) -> Estimate:
         run: the run.
         number: that decides their seeds; by default those that were last asked for.
 
-    >>> harm_of_four(small(length=3), 999)
+    >>> harm_of_four(Run("blur", length=3, profile="small"), 999)
     not trained yet
     """
     seeds = _four if number is None else seeds_of(number)
@@ -206,7 +203,7 @@ def own_harms(runs: Iterable[Run], number: int) -> Harms:
     """The harms of a student's networks by when their deficit begins, {words: one a seed}: nothing
     before all of them are trained.
 
-    >>> own_harms([small(length=3)], 999)
+    >>> own_harms([Run("blur", length=3, profile="small")], 999)
     {}
     """
     harms = {}
@@ -257,7 +254,7 @@ def together(runs: Sequence[Run], number: int, lines: Iterable[str] = ()) -> Sho
         number: the student's, 1 to 999.
         lines: of neighbours, as their cells show them.
 
-    >>> together([small(length=3)], 999)
+    >>> together([Run("blur", length=3, profile="small")], 999)
     Your four networks are not trained yet: press Train above, and then run this cell again.
     """
     neighbours = [read_line(line) for line in lines]

@@ -434,12 +434,12 @@ def many_photographs(tmp_path, monkeypatch):
 
 
 def test_few_images_are_kept_and_serve_without_the_whole_set(
-    many_photographs, cache, tmp_path_factory, monkeypatch
+    many_photographs, own_cache, tmp_path_factory, monkeypatch
 ):
     """As on a machine to which the small file alone was carried. Bit by bit the same."""
     whole = data.images("cifar10", "small")
     stick = tmp_path_factory.mktemp("stick")
-    [kept] = cache.rglob("cifar10-small.npz")
+    [kept] = own_cache.rglob("cifar10-small.npz")
     kept.rename(stick / kept.name)
     monkeypatch.setenv("CPLAB_DATA", str(stick))
     data.shared_images.cache_clear()
@@ -457,6 +457,6 @@ def test_few_images_of_another_size_are_refused_in_one_line(many_photographs):
     one_line(lambda: data.images("cifar10", "small"), "cifar10-small.npz", "remove it")
 
 
-def test_a_profile_of_many_images_keeps_none(many_photographs, cache):
-    data.images("practice", "ci")
-    assert not [*cache.rglob("*.npz")]
+def test_a_profile_of_many_images_keeps_none(photographs, own_cache):
+    data.images("cifar10", "fit")
+    assert not [*own_cache.rglob("*.npz")]

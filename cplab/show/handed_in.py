@@ -273,7 +273,7 @@ def class_networks(source: str | Path) -> Figure:
         differences = paired_differences(students, first, second)
         title = f"{first.capitalize()} minus {second}: {estimate(differences)} points"
     below = f"Lab {lines[0].lab}, {len(lines)} handed in, {len(students)} with networks"
-    fig = figure(title, "points", width=SLIDE[0], height=SLIDE[1], source=below)
+    fig = figure(title, "harm, points", width=SLIDE[0], height=SLIDE[1], source=below)
     for row, values in enumerate(numbers.values()):
         points = estimate(values)
         heights = row - 0.14 * (1 + np.arange(len(values)) % 4)  # so that dots do not hide others
@@ -285,7 +285,7 @@ def class_networks(source: str | Path) -> Figure:
     labels = [f"{words}\n{estimate(values)!r}" for words, values in numbers.items()]
     fig.ax.set_yticks(range(len(labels)), labels)
     fig.ax.set_ylim(len(labels) - 0.6, -0.9)
-    fig.ax.axvline(0, color=LIVE.colour, linewidth=1)
+    fig.ax.axvline(0, color=palette.GREY, linewidth=1)
     return fig
 
 

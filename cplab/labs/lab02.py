@@ -215,7 +215,7 @@ def own_harms(runs: Iterable[Run], number: int) -> Harms:
     return harms
 
 
-def train_four(runs: Sequence[Run], number: int) -> TrainButton:
+def grow(runs: Sequence[Run], number: int) -> TrainButton:
     """Let a student train four networks of each run, and their twins, at the press of a button.
 
     Each network's accuracy grows as a line. Below the lines, the student's harms are dots on the

@@ -24,7 +24,7 @@ from cplab.estimates import (
     lacking_in,
     rows_of_seeds,
 )
-from cplab.lab.buttons.button import TrainButton
+from cplab.lab.buttons.button import TrainButton, will_train_here
 from cplab.lab.buttons.live import Lines
 from cplab.lab.questions.questions import Shown
 from cplab.measure import measurement
@@ -260,8 +260,11 @@ def together(runs: Sequence[Run], number: int, lines: Iterable[str] = ()) -> Sho
     neighbours = [read_line(line) for line in lines]
     own = own_harms(runs, number)
     if not own:
-        words = f"Your four networks are {NOT_TRAINED}: press Train above, and then run this cell"
-        return Shown(f"{words} again.", None, f"<p>{words} again.</p>")
+        remedy = "a notebook trains them"
+        if will_train_here():
+            remedy = "press Train above, and then run this cell again"
+        words = f"Your four networks are {NOT_TRAINED}: {remedy}."
+        return Shown(words, None, f"<p>{words}</p>")
     line = as_line(own)
     for_neighbour = f"<p>Your line, for a neighbour: <code>{line}</code></p>"
     page = as_html([*told(runs, [own, *neighbours]), for_neighbour])

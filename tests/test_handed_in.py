@@ -276,7 +276,7 @@ def test_a_class_s_networks_are_added_up_each_beside_its_own_seed(with_networks)
     first, second = "from birth", "at epoch 24"
     pairs = [zip(one[first], one[second], strict=True) for one in NETWORKS if one]
     points = estimate([early - late for of_one in pairs for early, late in of_one])
-    assert f"{points} points" in fig.get_suptitle()
+    assert f"{points} points" in fig.get_suptitle().replace("\xa0", " ")
     counts = [len(dots.get_xdata()) for dots in fig.axes[0].lines if len(dots.get_xdata()) > 2]
     assert counts == [8, 8]
 

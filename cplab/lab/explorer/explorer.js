@@ -345,7 +345,7 @@ class Explorer extends Training {
 
   // Draw all but the figures: sentences, buttons and fields, the line of life, the lines of Python.
   drawWords() {
-    const {state, content, places, root} = this;
+    const {state, places, root} = this;
     const look = this.looks[state.deficit];
     root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}`;
     root.classList.toggle("two", places.length > 1);

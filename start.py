@@ -103,7 +103,8 @@ def main() -> int:
 class Environment:
     """A virtual environment, in which start.py also keeps files of its own.
 
-    Attributes: folder, its absolute path.
+    Attributes:
+        folder: its absolute path.
     """
 
     folder: Path
@@ -180,7 +181,9 @@ def make(environment: Environment, has_moved: bool) -> None:
     """Make an environment where there is none that works: it does so only where it was made, and
     with the Python that made it.
 
-    Arguments: environment; has_moved, whether it, or the project, was somewhere else.
+    Arguments:
+        environment: the environment.
+        has_moved: whether it, or the project, was somewhere else.
     """
     if environment.packages and not has_moved:
         return
@@ -253,8 +256,10 @@ def is_locked(file: int) -> bool:
 def run(words: Sequence[str], output: IO | None = None, **variables: str) -> int:
     """Run a program until it ends, or nobody needs it any more, and return its exit code.
 
-    Arguments: words; output, a file for what it prints, in place of the terminal; variables, of
-        its surroundings.
+    Arguments:
+        words: the program, and what is written behind it.
+        output: a file for what it prints, in place of the terminal.
+        variables: further ones of its environment.
     """
     around = os.environ | variables
     with subprocess.Popen(words, stdout=output, stderr=output, env=around) as process:
@@ -294,7 +299,9 @@ def find_uv(environment: Environment) -> str | None:
 def bring_torch(environment: Environment, log: IO | None = None) -> None:
     """Install torch, unless it is here.
 
-    Arguments: environment; log, a file for what the installer prints, in place of the terminal.
+    Arguments:
+        environment: where torch is installed.
+        log: a file for what the installer prints, in place of the terminal.
     """
     if sys.platform == "darwin" and platform.machine() == "x86_64":
         environment.say(NO_BUILD)
@@ -317,8 +324,13 @@ def bring_torch(environment: Environment, log: IO | None = None) -> None:
 def fetch_torch(environment: Environment, new: Path, log: IO | None) -> str:
     """Install torch into a folder, and move it from there to its place.
 
-    Arguments: environment; new, the folder; log, as of `bring_torch`.
-    Returns: why this was not possible, and what to do; else nothing.
+    Arguments:
+        environment: where torch is installed.
+        new: the folder.
+        log: as of `bring_torch`.
+
+    Returns:
+        why this was not possible, and what to do; empty if it was.
     """
     environment.say(COMING)
     shutil.rmtree(new, ignore_errors=True)  # of one who was killed
@@ -430,8 +442,11 @@ def open_lab(
 ) -> int:
     """Open JupyterLab on a copy of a lab, bring torch as long as it runs, and return its exit code.
 
-    Arguments: environment; lab, the beginning of its file's name, if one is named; options, for
-        JupyterLab; with_torch, whether torch is brought.
+    Arguments:
+        environment: that of JupyterLab.
+        lab: the beginning of its file's name, if one is named.
+        options: of JupyterLab.
+        with_torch: whether torch is brought.
     """
     opening = [environment.python, "-m", "cplab", "lab"]
     if subprocess.call([*opening, "--copy"], cwd=ROOT):

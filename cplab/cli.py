@@ -98,7 +98,7 @@ def write_site(folder: str, lab: str = "") -> None:
     print(f"{len(pages)} pages: open {Path(folder) / 'index.html'}")
 
 
-def build_copies(folder: str, **labs: str) -> None:
+def write_copies(folder: str, **labs: str) -> None:
     """Write copies of one lab or of all: for students, with solutions, or as a course of nbgrader.
 
     cplab teach build homework --student 02
@@ -199,7 +199,7 @@ def make_parser() -> Parser:
     fetching.add_argument("dataset", help=", ".join(sizes))
 
     teaching = add_group(commands, "teach", "Copies of the labs for a class.")
-    building = add_command(teaching, "build", build_copies)
+    building = add_command(teaching, "build", write_copies)
     building.add_argument("folder", help="where the copies are written")
     kinds = building.add_mutually_exclusive_group(required=True)
     for kind in teach.KINDS:

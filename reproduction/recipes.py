@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cplab.base.errors import CplabError, one_of
 from cplab.gallery import random_labels
-from cplab.labs.lab00b import treated
+from cplab.labs.lab00b import treated, wander
 from cplab.results import Result, find
 from cplab.results.store import archive, live_path, live_result, unflatten
 from cplab.runs import DISTANCES, Run
@@ -22,7 +22,6 @@ from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES, Profile
 from reproduction import measurements as measurements
 from reproduction import shipping
-from reproduction.treatments import wander
 
 When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some
 
@@ -209,10 +208,7 @@ def exchange_after_48() -> Iterator[Part]:
 
 NORMS = ("0.05", "0.1", "0.2", "0.3", "0.5", "1", "2")
 PATH_SEEDS = range(20, 40)
-# Three ways to spend 50 epochs with steps of one length: on one's own digits, on random labels of
-# them, and in random directions
 TAUGHT = "gradient-0.5@200+50"
-WANDERING = [(wander, 200, 50)]
 
 
 def of_seeds(runs: Iterable[Run], seeds: Iterable[int] = PATH_SEEDS) -> list[Run | Experiment]:
@@ -232,15 +228,20 @@ def distance_of_digits() -> Iterator[Part]:
             runs.append(treated(blurred.replace(recovery=recovery), f"gradient-{norm}"))
         yield Part(of_seeds(runs), OWN_RIGHT, path=True)
     for dataset in ("drawn", "mnist"):
-        run = blurred_digits(dataset).replace(recovery=150)
-        without_sense = [(random_labels, 200, 50)]
-        ways = [
-            run.replace(treatments=TAUGHT),
-            run.replace(treatments=TAUGHT, windows=without_sense),
-            run.replace(treatments=WANDERING),
-        ]
+        ways = ways_of_50_epochs(dataset).values()
         specs = [spec for seed in PATH_SEEDS for spec in blur_and_flip(ways, seed)]
         yield Part(specs, OWN_RIGHT, path=True)
+
+
+def ways_of_50_epochs(dataset: str) -> dict[str, Run]:
+    """Blurred runs of digits with three ways to spend the first 50 epochs after the blur, with
+    steps of one length: on one's own digits, on random labels of them, and in random directions."""
+    run = blurred_digits(dataset).replace(recovery=150)
+    return {
+        "on true labels": run.replace(treatments=TAUGHT),
+        "on random labels": run.replace(treatments=TAUGHT, windows=[(random_labels, 200, 50)]),
+        "in random directions": run.replace(treatments=[(wander, 200, 50)]),
+    }
 
 
 def temperature_of_digits() -> Iterator[Part]:

@@ -57,9 +57,12 @@ class Said(NamedTuple):
 
 
 def train(place):
-    """Press Train on the first screen of a page or notebook, and wait until all have grown up."""
+    """Choose the fewest digits on the first screen of a page or notebook, which takes a third of
+    the time; press Train, and wait until all have grown up."""
     screen = place.locator("cplab-nursery").first
     screen.locator("canvas").first.wait_for()
+    screen.locator("[data-is=more] > summary").click()
+    screen.locator("select[name=digits]").select_option("100")
     screen.locator("[data-is=start]").click()
     screen.get_by_text(re.compile(r"took .* s")).wait_for()
     return screen.locator("[data-is=head]").inner_text()

@@ -23,14 +23,15 @@ def test_it_takes_the_digits_alone():
 
 @pytest.fixture(scope="module")
 def harms():
-    """The harm of each seed that the page trains, after all its cells."""
+    """The harm of each of four seeds that the page trains, after all its cells."""
     space = {"__name__": "__main__"}
     for source in CODE:
-        run(source, space)
+        run(source.replace("range(100, 120)", "range(100, 104)"), space)
     return space["harms"].tolist()
 
 
 def test_its_harm_agrees_with_the_package_s_within_their_intervals(harms):
     found = estimate(harms)
+    assert found.seeds == 4
     stored = harm(lab00.childhood())
     assert abs(found.mean - stored.mean) <= math.hypot(found.half, stored.half)

@@ -7,7 +7,7 @@ import pytest
 
 import cplab
 from cplab.estimates import estimate
-from cplab.lab.buttons.jobs import Throttle
+from cplab.lab.buttons.button import Throttle
 from cplab.labs import lab05
 from cplab.labs.lab05_growth import search, unpack_architecture
 
@@ -54,11 +54,11 @@ def drawings(elsewhere):
         return lab05.show.figure()
 
     def search_live():
-        job = lab05.grow_and_prune("practice")
-        job.choose(gamma="12.8 %", peak="90 %")
+        button = lab05.grow_and_prune("practice")
+        button.choose(gamma="12.8 %", peak="90 %")
         chosen = drawn[-1]
-        job.press()
-        assert job.wait(300)
+        button.press()
+        assert button.wait(300)
         return [chosen, drawn[-1]]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -95,13 +95,13 @@ def test_the_last_drawing_of_a_live_search_has_the_synapses_that_it_left(drawing
 
 def test_a_live_search_that_is_stopped_says_that_nothing_is_kept(elsewhere):
     def stopped():
-        job = lab05.grow_and_prune("practice")  # of thousands of steps
-        job.press()
-        while not job.link.live.get("done"):
-            assert not job.wait(0.05)
-        job.task.stop()
-        assert job.wait(100)
-        return job.message
+        button = lab05.grow_and_prune("practice")  # of thousands of steps
+        button.press()
+        while not button.link.live.get("done"):
+            assert not button.wait(0.05)
+        button.task.stop()
+        assert button.wait(100)
+        return button.message
 
     message, _ = elsewhere(stopped)
     assert message == "stopped: nothing of it is kept"

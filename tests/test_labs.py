@@ -8,6 +8,7 @@ import re
 import nbformat
 import pytest
 from conftest import ROOT
+from contributing import how_many
 
 from cplab import teach
 from cplab.lab.questions.checks import find_exercise
@@ -115,8 +116,8 @@ def questions(lab):
     return [cell for cell in code(lab) if re.search(r"lab\.(question|Prediction)\(", cell)]
 
 
-def test_it_asks_at_least_four_questions(lab):
-    assert len(questions(lab)) >= 4
+def test_it_asks_as_many_questions_as_contributing_says_or_more(lab):
+    assert len(questions(lab)) >= how_many("questions")
 
 
 def test_each_question_says_what_was_found(lab):
@@ -183,7 +184,7 @@ def test_it_ends_with_what_would_change_our_mind(lab):
     course, _, _ = prose(lab).partition("\n## Going further\n")
     _, _, end = course.rpartition("\n## ")
     assert "What would change our mind\n" in end
-    assert len(re.findall("^- ", end, re.M)) >= 2
+    assert len(re.findall("^- ", end, re.M)) >= how_many("points")
 
 
 WORDS = dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+) \|$", GUIDE, re.M))

@@ -62,7 +62,7 @@ def test_the_trace_is_measured_by_layer(case):
 
 
 def test_the_log_determinant_is_measured_above_that_of_the_damping(case, weights):
-    few = case.x[: builtin.FACTORED]
+    few = case.x[: builtin.FACTOR_IMAGES]
     logs = fisher.log_determinant(case.net, few, damping=fisher.DAMPING)
     damping = sum(weight.numel() for weight in weights) * math.log(fisher.DAMPING)
     assert case.measure("trace")["log_det"] == pytest.approx(logs.total - damping)

@@ -11,7 +11,7 @@ import cplab
 from cplab import Run, estimates, lab, quantities, results, show
 from cplab.estimates import NOT_TRAINED, Lack, lacking_in
 from cplab.lab import missing
-from cplab.lab.buttons.jobs import TrainButton
+from cplab.lab.buttons.button import TrainButton
 from cplab.labs import lab02
 
 BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")

@@ -118,6 +118,10 @@ with patch.object(sys, "prefix", "."):
 print(growing.words, growing.task.busy)""",
         "Train False",
     ),
+    "networks grow by themselves": (
+        "from cplab.labs import lab00\nlab00.grow([lab00.childhood(onset=3)])",
+        f"{INSTALL}. The browser trains",
+    ),
     "checks are loaded": (
         f"""for name in {CHECKS}:
     importlib.import_module(f"cplab.labs.{{name}}")

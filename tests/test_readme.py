@@ -33,7 +33,8 @@ COMMANDS = [line.partition(" #")[0].strip() for line in LINES if line.strip()]
 
 
 def test_it_is_short():
-    assert len(README.split()) <= 900
+    without_labs = re.sub(r"^\| \[\d\d.+\n", "", README, flags=re.M)  # so that another has room
+    assert len(without_labs.split()) <= 650
 
 
 def test_the_numbers_of_pages_are_those_of_the_shipped_results():

@@ -114,6 +114,12 @@ class Clone:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
 
+    def leave_uv(self):
+        """Bring a uv that can do nothing, so that pip does not look for one at each start."""
+        uv = Path(self.settings["PATH"], "uv")
+        uv.write_text("#!/bin/sh\nexit 1\n")
+        uv.chmod(0o755)
+
     def start(self, *words):
         """Start start.py as in a terminal of its own; its output is read as text."""
         process = subprocess.Popen(
@@ -210,6 +216,7 @@ def made(folders, tmp_path_factory):
         clone.first = [read_until(process, "opened"), clone.close_jupyterlab(process)]
     assert process.returncode == 0, clone.first
     clone.settings["PIP_FIND_LINKS"] += f" {clone.server.address}"
+    clone.leave_uv()
     yield clone
     clone.server.http.shutdown()
     clone.server.http.server_close()
@@ -221,8 +228,9 @@ def clone(made):
     made.server.may.set()
     made.server.asked.clear()
     yield made
+    packages = made.environment.packages
     for name in (*start.TORCH, "nvidia", "one", "other"):
-        for path in made.environment.packages.glob(f"{name}*"):
+        for path in packages.glob(f"{name}*"):
             shutil.rmtree(path)
     made.environment.say("")
 

@@ -10,9 +10,12 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
 from conftest import ROOT, one_line
+from contributing import places
 
 import cplab
+from cplab.base import palette
 from cplab.base.errors import CplabError
 from cplab.deficits import Deficit
 
@@ -121,15 +124,17 @@ def test_from_a_job_to_the_batch_are_four_calls(small_mnist, monkeypatch):
     assert way[::-1] == ["do", "train", "train_epoch", "train_alone"]
 
 
-def test_no_two_modules_of_the_core_define_a_class_of_one_name():
+def test_no_two_modules_of_the_core_define_a_class_or_a_function_of_one_name():
+    """Apart from the command's functions, which have the names that one types."""
     places = {}
     for path in PATHS:
-        if path.startswith("cplab/labs/"):
+        if path.startswith("cplab/labs/") or path == "cplab/cli.py":
             continue
         for node in ast.parse((ROOT / path).read_text()).body:
-            if isinstance(node, ast.ClassDef):
-                assert node.name not in places, (node.name, path, places[node.name])
-                places[node.name] = path
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                kind = type(node), node.name
+                assert kind not in places, (node.name, path, places[kind])
+                places[kind] = path
 
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
@@ -161,6 +166,26 @@ def test_the_walk_of_a_run_names_functions_that_are_there():
     for name, file in re.findall(r"`([\w.]+)` \(`([\w/]+\.py)`\)", CONTRIBUTING):
         code = (ROOT / "cplab" / file).read_text()
         assert re.search(rf"(def|class) {name.rpartition('.')[2]}\b", code), (name, file)
+
+
+# Of each kind one that no other code has to know
+NEW = {
+    "deficit": "strabismus",
+    "network": "eyes_whole",
+    "measurement": "measure_mosaics",
+    "profile": '"matched"',
+    "treatment": "unaugmented",
+    "figure": "forest",
+}
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_what_is_new_has_as_many_places_as_contributing_says(kind):
+    core = [path for path in FILES if path.parent.name != "labs"]
+    pages = [path for end in ("js", "html", "css") for path in (ROOT / "cplab").rglob(f"*.{end}")]
+    name = re.compile(rf"(?<!\w){NEW[kind]}(?!\w)")
+    found = [path.name for path in core + pages if name.search(path.read_text("utf-8"))]
+    assert len(found) == places(kind), found
 
 
 # Colours ------------------------------------------------------------------------------------------
@@ -198,10 +223,11 @@ print(json.dumps([sorted(lines), screen]))
 def test_another_scheme_of_colours_is_one_file(tmp_path):
     text = PALETTE.read_text("utf-8")
     scheme = tmp_path / "palette.py"
-    scheme.write_text(text.replace("#0072B2", "#123456").replace("#0B62A4", "#654321"), "utf-8")
+    text = text.replace(palette.BLUE, "#123456").replace(palette.MAIN, "#654321")
+    scheme.write_text(text, "utf-8")
     command = [sys.executable, "-c", OTHER_SCHEME, scheme]
     lines, screen = json.loads(subprocess.check_output(command, text=True))
     assert "#123456" in lines
     assert '"colour":"#123456"' in screen
     assert "--cplab-main: #654321" in screen
-    assert "#0072B2" not in screen
+    assert palette.BLUE not in screen

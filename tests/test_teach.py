@@ -17,6 +17,7 @@ from cplab.teach import copies as copies_module
 from cplab.teach import site
 
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
+LAB = "00_a_critical_period_in_a_minute"  # of which the site has a page
 SOURCES = {path.name: nbformat.reads(teach.portable(path), as_version=4) for path in teach.labs()}
 
 
@@ -101,7 +102,7 @@ def test_a_copy_keeps_all_else_of_a_lab_in_order(copies, kind):
 def test_students_have_room_for_each_answer(copies):
     for name, student in copies["student"].items():
         exercises = EXERCISE.findall(whole(student))
-        assert len(tagged(student, "answer")) == len(exercises) > 1, name
+        assert len(tagged(student, "answer")) == len(exercises) > 0, name
 
 
 def test_students_have_nothing_of_a_solution(copies):
@@ -322,7 +323,7 @@ def test_a_copy_is_written_whole_or_not_at_all(changed):
 
 
 class Site(NamedTuple):
-    """A site with one lab, none of whose cells were run: its folder, and its pages by name."""
+    """A site with lab 00: its folder, and its pages by name."""
 
     folder: Path
     pages: dict[str, str]
@@ -333,16 +334,9 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
-
-    async def as_it_is(notebook, folder):
-        return notebook
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site, "run_cells", as_it_is)
-        paths = site.build_site(folder, "03b")
-    return Site(folder, {path.name: path.read_text("utf-8") for path in paths})
+def built(site):
+    """The one that `cplab site` has written."""
+    return Site(site, {path.name: path.read_text("utf-8") for path in site.glob("*.html")})
 
 
 def test_the_menu_of_each_page_leads_to_the_reference(built):
@@ -373,9 +367,9 @@ def test_a_link_of_the_reference_leads_to_its_name(built):
 
 @pytest.fixture(scope="module")
 def question():
-    """What the README says that lab 03b asks."""
+    """What the README says that lab 00 asks."""
     readme = (ROOT / "README.md").read_text("utf-8")
-    [asked] = re.findall(r"03b_digits\.ipynb\) \| (.*?) \|", readme)
+    [asked] = re.findall(rf"{LAB}\.ipynb\) \| (.*?) \|", readme)
     return asked
 
 
@@ -384,7 +378,7 @@ def test_the_front_page_says_what_a_lab_asks(built, question):
 
 
 def test_a_lab_s_page_begins_with_what_it_asks(built, question):
-    _, lab = built.pages["03b_digits.html"].split("</h1>", 1)
+    _, lab = built.pages[f"{LAB}.html"].split("</h1>", 1)
     beginning, _, _ = lab.partition("</p>")
     assert f"<em>{question}</em>" in beginning
 
@@ -402,7 +396,7 @@ def test_links_of_pages_lead_somewhere(built):
 
 def test_pictures_of_pages_lie_in_the_site(built):
     sources = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', built.text)
-    assert "pictures/lab03b.png" in sources
+    assert "pictures/lab00.png" in sources
     for source in sources:
         assert (built.folder / source).exists(), source
         assert ".." not in source
@@ -476,7 +470,7 @@ def test_the_course_comes_before_the_labs_that_go_further():
 
 
 def test_a_page_has_its_sections_at_the_side(built):
-    page = built.pages["03b_digits.html"]
+    page = built.pages[f"{LAB}.html"]
     _, _, links = page.partition('aria-label="sections">')
     anchors = re.findall('href="#([^"]+)"', links.partition("</nav>")[0])
     assert len(anchors) > 2

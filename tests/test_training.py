@@ -12,8 +12,7 @@ from IPython.core.formatters import DisplayFormatter
 
 import cplab
 from cplab import Run, lab, results
-from cplab.lab.buttons import jobs
-from cplab.lab.buttons.jobs import Throttle
+from cplab.lab.buttons.button import SCRIPT, Throttle, TrainButton
 from cplab.labs import lab05
 from cplab.results import duration, requests
 from cplab.specs.experiments import FUNCTIONS
@@ -72,8 +71,8 @@ def assert_few_while(messages, press, wait):
 @pytest.mark.usefixtures("nothing_shipped", "burst")
 def test_eighty_networks_tell_the_page_few_things_a_second(messages):
     runs = [replace(TINY, seed=seed) for seed in range(80)]
-    job = lab.live({"blurred": runs}, draw=lambda lines: "<p>drawn</p>")
-    assert_few_while(messages, job.press, job.wait)
+    button = lab.live({"blurred": runs}, draw=lambda lines: "<p>drawn</p>")
+    assert_few_while(messages, button.press, button.wait)
 
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")
@@ -96,19 +95,19 @@ def test_a_search_tells_the_page_few_things_a_second(messages, monkeypatch):
     monkeypatch.setitem(FUNCTIONS, "search", shown)
     monkeypatch.setattr(lab05, "draw_search", lambda *given: "<p>drawn</p>")
     monkeypatch.setattr(lab05, "count_by_pixel", lambda alive: lab05.NO_SYNAPSES)
-    job = lab05.grow_and_prune("practice")
-    assert_few_while(messages, job.press, job.wait)
+    button = lab05.grow_and_prune("practice")
+    assert_few_while(messages, button.press, button.wait)
 
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")
 def test_the_last_state_of_a_burst_arrives():
     runs = [replace(TINY, seed=seed) for seed in range(80)]
     drawn = []
-    job = lab.live({"blurred": runs}, draw=lambda lines: drawn.append(lines) or "<p>drawn</p>")
+    button = lab.live({"blurred": runs}, draw=lambda lines: drawn.append(lines) or "<p>drawn</p>")
     told = []
-    job.link.observe(lambda change: told.append(change.new.get("done", 0)), "live")
-    job.press()
-    assert job.wait(100)
+    button.link.observe(lambda change: told.append(change.new.get("done", 0)), "live")
+    button.press()
+    assert button.wait(100)
     assert max(told) == 80 * 200
     assert [line.shape for line in drawn[-1]["blurred"]] == [(2, 200)] * 80
 
@@ -146,15 +145,15 @@ def test_a_press_says_how_far_it_is_before_the_first_epoch(monkeypatch):
 
     def train_all(runs, context, measures, tell):
         patience = time.monotonic() + 10
-        while not job.link.live.get("count") and time.monotonic() < patience:
+        while not button.link.live.get("count") and time.monotonic() < patience:
             time.sleep(0.01)
-        said.append(job.link.live["count"])
+        said.append(button.link.live["count"])
         yield from ()
 
     monkeypatch.setattr(requests, "train_all", train_all)
-    job = lab.live({"blurred": TINY})
-    job.press()
-    assert job.wait(20)
+    button = lab.live({"blurred": TINY})
+    button.press()
+    assert button.wait(20)
     assert said == ["0 of 200 epochs"]
 
 
@@ -202,11 +201,11 @@ globalThis.tell = (live) => { const model = cplabLinks.NAME;
 @pytest.fixture
 def played(used_page):
     """The page of a button, whose kernel is what the test says: `tell`, and `sent`."""
-    job = lab.live({"a": TINY})
-    script = MODEL.replace("NAME", f"n{job.link.name}")
-    page_of_job = job.page().replace(job.link.name, f"n{job.link.name}")
+    button = lab.live({"a": TINY})
+    script = MODEL.replace("NAME", f"n{button.link.name}")
+    page_of_button = button.page().replace(button.link.name, f"n{button.link.name}")
     used_page.goto("about:blank")
-    used_page.set_content(f"<script>{script}</script>{page_of_job}<script>{jobs.SCRIPT}</script>")
+    used_page.set_content(f"<script>{script}</script>{page_of_button}<script>{SCRIPT}</script>")
     return used_page
 
 
@@ -254,7 +253,7 @@ BLURRED = Run("blur", length=1, recovery=2, profile="ci")
 class Trained(NamedTuple):
     """What a press has trained, and the points of each line, whenever the figure was drawn."""
 
-    job: jobs.TrainButton
+    button: TrainButton
     drawn: list[dict]
 
 
@@ -266,10 +265,10 @@ def press(groups):
         drawn.append({name: [len(x) for x, _ in group] for name, group in lines.items()})
         return "<p>drawn</p>"
 
-    job = lab.live(groups, parts, draw=draw)
-    job.press()
-    assert job.wait(100)
-    return Trained(job, drawn)
+    button = lab.live(groups, parts, draw=draw)
+    button.press()
+    assert button.wait(100)
+    return Trained(button, drawn)
 
 
 def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
@@ -279,11 +278,11 @@ def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
 
 
 def test_a_figure_grows_while_its_runs_are_trained_and_stays(monkeypatch, nothing_shipped):
-    monkeypatch.setattr("cplab.lab.buttons.training.DRAW_PAUSE", 0)
+    monkeypatch.setattr("cplab.lab.buttons.live.DRAW_PAUSE", 0)
     groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
     trained = press(groups)
     assert trained.drawn[-1] == {"blurred": [3, 3], "clear": [2]}
-    assert "drawn" in trained.job.picture
+    assert "drawn" in trained.button.picture
 
 
 @pytest.mark.usefixtures("nothing_shipped")
@@ -324,17 +323,17 @@ def fail_at_first(lines):
     ("draw", "shown"), [(fail, "ValueError: no figure"), (fail_at_first, "<p>drawn</p>")]
 )
 def test_training_goes_on_where_a_drawing_fails_and_says_so_where_it_still_does(draw, shown):
-    job = lab.live({"blurred": BLURRED}, draw=draw)
-    job.press()
-    assert job.wait(100)
+    button = lab.live({"blurred": BLURRED}, draw=draw)
+    button.press()
+    assert button.wait(100)
     assert results.find(BLURRED)
-    assert job.message.startswith("trained in")
-    assert shown in job.picture
+    assert button.message.startswith("trained in")
+    assert shown in button.picture
 
 
 @pytest.mark.usefixtures("nothing_shipped")
 def test_a_press_to_stop_that_comes_after_the_end_trains_nothing():
-    job = lab.live({"blurred": TINY})
-    job.link._handle_custom_msg({"stop": True}, [])
-    assert job.wait(0)
+    button = lab.live({"blurred": TINY})
+    button.link._handle_custom_msg({"stop": True}, [])
+    assert button.wait(0)
     assert results.find(TINY) is None

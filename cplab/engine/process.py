@@ -44,8 +44,12 @@ def serve(orders: Connection, notes: "Queue") -> None:
 
 def load() -> str:
     """Load torch, and return the device that `auto` stands for."""
+    from tqdm import tqdm
+
     import cplab.engine.train  # noqa: F401 (which loads it)
 
+    # An experiment may sweep here, and a lock between processes would be left behind when it ends
+    tqdm.set_lock(threading.RLock())
     return auto_device()
 
 

@@ -25,10 +25,10 @@ from cplab.runs import Run
 from cplab.runs.tasks import Classification, TrainState, make_optimizer, scale_gradients
 from cplab.specs.profiles import PROFILES
 
-TESTED = 5  # networks that are tested at a time, since a test has more images than a step
+TEST_GROUP = 5  # networks that are tested together: a test has more images than a step
 EVERY_ONE = slice(None)  # all networks of a stack
-TRIED = 40  # images on which a stack is tried; a batch has no more
-CHAINED = nn.Linear, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU  # layers of a chain
+TRIAL_BATCH = 40  # images of a network on which `can_stack` tries a stack; a batch has no more
+CHAIN_LAYERS = nn.Linear, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU  # layers of a chain
 
 
 def is_stacked(run: Run) -> bool:
@@ -53,7 +53,7 @@ def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
     """
     with seeded(0):
         nets = [models.build(model, channels, size, classes) for _ in range(5)]
-        x = torch.randn(5, TRIED, channels, size, size)  # other images for each network
+        x = torch.randn(5, TRIAL_BATCH, channels, size, size)  # other images for each network
     return is_chain(nets[0]) and stacks_alike(nets, x[:, :4]) and stacks_alike(nets, x)
 
 
@@ -65,7 +65,7 @@ def is_chain(net: nn.Module) -> bool:
     if len([*net.children()]) < len(net):  # a layer is used twice
         return False
     for layer in net[1:]:
-        if type(layer) not in CHAINED or (isinstance(layer, nn.Linear) and layer.bias is None):
+        if type(layer) not in CHAIN_LAYERS or (isinstance(layer, nn.Linear) and layer.bias is None):
             return False
     return True
 
@@ -102,7 +102,7 @@ class Stack:
         self.states = [*states]
         self.members = [(state.net, state.optimizer) for state in states]
         self.net = states[0].net
-        self.nets = [self.net]  # one has the passes of all
+        self.nets = [self.net]  # whose layers `Graphs` goes through: one stands for all
         self.weights, _ = stack_module_state([state.net for state in states])
         # A fused optimiser would round the last numbers of a tensor, which fill no register, in
         # another way. Which numbers these are depends on how many networks there are
@@ -115,7 +115,7 @@ class Stack:
         self.seen: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
 
     def holds(self, states: Sequence[TrainState]) -> bool:
-        """Whether this is the stack of these states."""
+        """Whether this stack was made of these networks and optimisers."""
         return self.members == [(state.net, state.optimizer) for state in states]
 
     def logits(self, x: Tensor, members: slice = EVERY_ONE) -> Tensor:
@@ -153,7 +153,7 @@ class Stack:
             temperature: of the loss that the gradients are of; the loss that is returned has 1.
             x: images (networks, N, …).
             y: labels (networks, N).
-            streams: not used here: a stack needs none.
+            streams: of a GPU, which `Branches` needs and a stack does not.
 
         Returns:
             (networks,). The gradients of the stacked weights are in their `.grad`.
@@ -192,8 +192,8 @@ class Stack:
         y = images.test_y
         count = len(self.states)
         tests = []
-        for first in range(0, count, TESTED):
-            end = min(first + TESTED, count)
+        for first in range(0, count, TEST_GROUP):
+            end = min(first + TEST_GROUP, count)
             shared = x.expand(end - first, *x.shape)
             with devices.autocast(x.device, task.run.arithmetic):
                 answers = self.logits(shared, slice(first, end)).argmax(-1)  # (networks, N)

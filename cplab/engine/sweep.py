@@ -40,7 +40,7 @@ MOST_SIDE_BY_SIDE = 25  # networks in a job: the weights of more do not fit into
 
 Group = list[Segment]  # that a job trains side by side
 Rows = list[tuple[Spec, dict]]  # of the curves of some specs
-Tell = Callable[[Rows], object]
+TellRows = Callable[[Rows], object]
 # What comes from a worker: notes of a job, or its Future once it has ended
 Message = list[Note] | Future
 # What a job comes to: for each of its segments a stretch or an error; or the error with which the
@@ -60,7 +60,7 @@ def train_all(
     specs: Iterable[Run | Experiment],
     context: Context | None = None,
     measures: Measures | None = None,
-    tell: Tell = lambda rows: None,
+    tell: TellRows = lambda rows: None,
 ) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
     """Train runs and compute experiments, several side by side.
 
@@ -261,7 +261,7 @@ def next_messages(
         return
 
 
-def hear(group: Group, notes: Iterable[Note], tell: Tell) -> None:
+def hear(group: Group, notes: Iterable[Note], tell: TellRows) -> None:
     """Pass on what a worker tells: rows to `tell`, warnings and prints to the user."""
     rows: Rows = []
     for note in notes:
@@ -286,7 +286,7 @@ def next_rows(segment: Segment, rows: list[dict]) -> Rows:
     return [(segment.spec, row) for row in rows]
 
 
-def outcome_of(group: Group, future: Future, tell: Tell) -> Outcome:
+def outcome_of(group: Group, future: Future, tell: TellRows) -> Outcome:
     """The Outcome of a job that has ended.
 
     Raises:
@@ -317,7 +317,7 @@ def words_of(group: Group) -> str:
 
 
 def settle_group(
-    group: Group, outcome: Outcome, queue: list[Segment], tell: Tell
+    group: Group, outcome: Outcome, queue: list[Segment], tell: TellRows
 ) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
     """Settle the segments that one job has trained, and yield the specs that end with them.
 

@@ -212,7 +212,9 @@ def why_not_begun(error: Exception) -> str:
     for folder in sys.path:
         if in_library(str(Path(folder, "module.py").resolve())):
             continue
-        for path in sorted(Path(folder).glob("*.py")):
+        files = sorted(Path(folder).glob("*.py"))
+        packages = [path.parent for path in sorted(Path(folder).glob("*/__init__.py"))]
+        for path in files + packages:
             if is_shadow(path):
                 return f"{path.absolute()} has the name of a library: rename it"
     line = f"{type(error).__name__}: {error}".partition("\n")[0]
@@ -221,10 +223,12 @@ def why_not_begun(error: Exception) -> str:
 
 
 def is_shadow(path: Path) -> bool:
-    """Whether Python finds a file in place of a library that is installed."""
+    """Whether Python finds a file, or a folder that is a package, in place of a library that is
+    installed."""
     libraries = [folder for folder in sys.path if in_library(str(Path(folder, "module.py")))]
+    module = path / "__init__.py" if path.is_dir() else path
     found = PathFinder.find_spec(path.stem)
-    is_first = found is not None and found.origin is not None and path.samefile(found.origin)
+    is_first = found is not None and found.origin is not None and module.samefile(found.origin)
     return is_first and PathFinder.find_spec(path.stem, libraries) is not None
 
 

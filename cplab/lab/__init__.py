@@ -9,7 +9,7 @@ from cplab.base.errors import installed
 
 with installed():
     from cplab.lab import missing as missing  # shows offers below outputs that lack results
-    from cplab.lab.buttons.training import live
+    from cplab.lab.buttons.live import live
     from cplab.lab.explorer.explorer import Explorer
     from cplab.lab.nursery.nursery import Nursery
     from cplab.lab.optional import if_possible

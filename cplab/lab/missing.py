@@ -20,7 +20,7 @@ from IPython.display import display
 from cplab import results
 from cplab.base.errors import CplabError
 from cplab.estimates import Estimate, Lack, lacking_in
-from cplab.lab.buttons.jobs import TrainButton, train_requests, will_train_here
+from cplab.lab.buttons.button import TrainButton, train_requests, will_train_here
 from cplab.lab.questions.questions import Shown
 from cplab.output.markup import bundle
 from cplab.output.styles import label
@@ -237,7 +237,7 @@ def offer(lacking: Iterable[Lack]) -> TrainButton | Shown | None:
     text = " ".join(lines).strip()
     above = f"{reasons}<p>{html.escape(text)}</p>{folded_calls(missing)}"
     if will_train_here():
-        return button(with_seeds(missing), above)
+        return button_for(with_seeds(missing), above)
     return Shown(text, None, above)
 
 
@@ -248,7 +248,7 @@ def folded_calls(missing: Iterable[Lack]) -> str:
     return f"<details><summary>which</summary><ul>{items}</ul></details>"
 
 
-def button(missing: Sequence[Lack], above: str) -> TrainButton:
+def button_for(missing: Sequence[Lack], above: str) -> TrainButton:
     """A button that trains what is missing; above, HTML above it."""
 
     def work(stop: threading.Event) -> str:
@@ -256,10 +256,10 @@ def button(missing: Sequence[Lack], above: str) -> TrainButton:
         for group in by_measure(missing):
             specs = [lack.spec for lack in group]
             requests.append(Request(specs, group[0].measure, stop=stop))
-        return f"trained in {train_requests(requests, job.tell)}. {AGAIN}"
+        return f"trained in {train_requests(requests, button.tell)}. {AGAIN}"
 
-    job = TrainButton(TRAIN_WORDS, work, above=above)
-    return job
+    button = TrainButton(TRAIN_WORDS, work, above=above)
+    return button
 
 
 # In a notebook ------------------------------------------------------------------------------------

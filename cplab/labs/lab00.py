@@ -6,11 +6,13 @@ epochs that follow the deficit.
 """
 
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from cplab import lab, show
+from cplab.base.errors import why_missing
 from cplab.estimates import Estimate
-from cplab.lab.buttons.jobs import TrainButton, trains_here, will_train_here
+from cplab.lab.buttons.button import TrainButton, trains_here, will_train_here
 from cplab.output.markup import as_html
 from cplab.pictures.previews import few_images, preview
 from cplab.quantities import harm, measured
@@ -186,7 +188,7 @@ def grow(runs: Iterable[Run]) -> TrainButton | lab.Nursery | None:
     As results come in, their harm by age is drawn again, with a line of numbers below it, both in a
     fold. While torch is being installed, the cell says so, and its button appears afterwards. If
     Python cannot train, as on a page, the browser does: the lab's first screen is shown again, set
-    to the middle one of these runs.
+    to the middle one of these runs. In a notebook a line says so.
 
     Returns:
         what the cell shows; None without runs.
@@ -200,6 +202,8 @@ def grow(runs: Iterable[Run]) -> TrainButton | lab.Nursery | None:
         return None
     if not will_train_here():
         middle = runs[len(runs) // 2]
+        if find_spec("torch") is None:
+            print(f"{why_missing('torch')}. The browser trains a part of it below.")
         return lab.Nursery(onset=middle.onset, length=middle.length)
 
     def draw(_: object) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from cplab import show
 from cplab.base.late import Tensor
 from cplab.estimates import NOT_TRAINED, lacking_in, without_numbers
-from cplab.lab.buttons.jobs import Choice, HowFar, Throttle, TrainButton
+from cplab.lab.buttons.button import Choice, HowFar, Throttle, TrainButton
 from cplab.labs.lab05_growth import (
     DENSITIES,
     expected_density,
@@ -216,13 +216,13 @@ def grow_and_prune(dataset: str = "mnist") -> TrainButton:
 
     def chosen_search() -> Experiment:
         """The search that the menus describe."""
-        gamma = job.chosen["gamma"]
-        growth = job.chosen["peak"] - 50  # from birth to the peak, percent of all synapses
+        gamma = button.chosen["gamma"]
+        growth = button.chosen["peak"] - 50  # from birth to the peak, percent of all synapses
         n = round(4 * growth / gamma)  # since n steps of growth reach γ n / 4 above the birth
-        return search.spec(dataset, gamma=gamma, n=n, keep=(job.chosen["final"],))
+        return search.spec(dataset, gamma=gamma, n=n, keep=(button.chosen["final"],))
 
     def draw(rows: list[dict], counts: np.ndarray) -> None:
-        job.picture = as_html(draw_search(chosen_search(), rows, counts))
+        button.picture = as_html(draw_search(chosen_search(), rows, counts))
 
     def work(stop: threading.Event) -> str:
         """Search, with a picture after each report, and say how the network ends."""
@@ -232,7 +232,7 @@ def grow_and_prune(dataset: str = "mnist") -> TrainButton:
         def tell() -> None:
             row = rows[-1]
             words = f"step {row['step']:,} of {row['steps']:,}"
-            job.tell(HowFar(row["step"], row["steps"], words))
+            button.tell(HowFar(row["step"], row["steps"], words))
             draw(rows.copy(), row["pixels"])
 
         throttle = Throttle(tell, seconds=0.4)
@@ -253,10 +253,10 @@ def grow_and_prune(dataset: str = "mnist") -> TrainButton:
         draw(rows, count_by_pixel(kept["alive"]))
         return f"at {100 * density:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
 
-    job = TrainButton("Grow and prune", work, choices, "stopped: nothing of it is kept")
-    job.link.observe(lambda change: draw([], NO_SYNAPSES), "state")  # when a menu is used
+    button = TrainButton("Grow and prune", work, choices, "stopped: nothing of it is kept")
+    button.link.observe(lambda change: draw([], NO_SYNAPSES), "state")  # when a menu is used
     draw([], NO_SYNAPSES)
-    return job
+    return button
 
 
 # The picture under the title ---------------------------------------------------------------------

@@ -22,7 +22,8 @@ from cplab.pictures import datasets
 BATCH = 2048
 RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
-EVERY_PIXEL = torch.arange(784)
+PIXELS = 784  # of an image of 28 × 28
+EVERY_PIXEL = torch.arange(PIXELS)
 
 
 # Images -------------------------------------------------------------------------------------------
@@ -45,8 +46,8 @@ def flat_images(dataset: str) -> dict[str, Digits]:
     """
     arrays, copy = datasets.load_arrays(dataset.removesuffix("_shifted"))
     parts = {}
-    halves = {"train": (arrays.train_x, arrays.train_y), "test": (arrays.test_x, arrays.test_y)}
-    for seed, (part, (x, labels)) in enumerate(halves.items()):
+    both = {"train": (arrays.train_x, arrays.train_y), "test": (arrays.test_x, arrays.test_y)}
+    for seed, (part, (x, labels)) in enumerate(both.items()):
         if dataset == "mnist_shifted":
             x = wrap_randomly(x, seed)
         if x.ndim == 4:  # practice: grey, its middle
@@ -98,8 +99,17 @@ def to_training_dtype(digits: Digits, pixels: Tensor, device: torch.device) -> D
 def batch_indices(
     count: int, seed: int, device: torch.device, stop: Event | None
 ) -> Iterator[Tensor]:
-    """Yield the indices of batch after batch: all images in a new order, again and again. Raises:
-    Cancelled once `stop` is set, a threading.Event or None."""
+    """Yield the indices of batch after batch: all images in a new order, again and again.
+
+    Arguments:
+        count: the number of images.
+        seed: decides the order.
+        device: where the indices are.
+        stop: an event that ends it, if there is one.
+
+    Raises:
+        Cancelled: once `stop` is set.
+    """
     random = torch.Generator().manual_seed(seed)
     size = min(BATCH, count)
     whole_batches = count // size
@@ -176,7 +186,7 @@ def build_net(
         uniform = torch.rand(above, below, generator=random, dtype=torch.float32)
         drawn = (2 * uniform - 1) * math.sqrt(6 / (below + above))
         mask = torch.as_tensor(living).float()
-        if below == 784:
+        if below == PIXELS:
             drawn = drawn[:, pixels]
             mask = mask[:, pixels]
         with_bias = F.pad(mask, (0, 1), value=1.0).to(device)
@@ -191,7 +201,10 @@ def build_net(
 
 
 def propagate(weights: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Hidden units (16, B) and logits (10, B) of images (B, P)."""
+    """Compute the hidden units (16, B) and logits (10, B) of images (B, P).
+
+    An image is a row, but what a layer makes of it is a column: so no weights are transposed.
+    """
     first, last = weights
     hidden = (first[:, :-1] / 255).to(x.dtype) @ x.T
     hidden = hidden.add_(first[:, -1:].to(x.dtype)).relu_()
@@ -238,7 +251,11 @@ def take_step(net: Net, x: Tensor, y: Tensor) -> None:
 
 
 def evaluate_net(net: Net, test: Digits) -> float:
-    """The test accuracy of a network, 0 to 1. Raises Diverged."""
+    """Test a network, and return its accuracy, 0 to 1.
+
+    Raises:
+        Diverged: if a weight is no longer finite.
+    """
     right = torch.zeros((), dtype=torch.long, device=test.y.device)
     for x, y in zip(test.x.split(2500), test.y.split(2500), strict=True):
         _, logits = propagate(net.weights, x)

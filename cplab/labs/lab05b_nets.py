@@ -47,13 +47,15 @@ def kernel_net(
 
 
 def kernel_norms(net: nn.Sequential) -> list[Tensor]:
-    """The L2 norm of each kernel's weights, for its activity (section 3.2): (first,), (second,).
+    """The L2 norm of the weights of each kernel of both convolutions: (first,), (second,).
+
+    The thesis takes it for how active a kernel is (section 3.2).
 
     >>> [len(norms) for norms in kernel_norms(kernel_net((4, 8), (16, 8), pixels=8))]
     [4, 8]
     """
     norms = []
-    for convolution in (net[0], net[4]):
+    for convolution in (net[0], net[4]):  # their places in `kernel_net`
         weights = convolution.get_parameter("weight").detach()
         norms.append(weights.flatten(1).norm(dim=1))
     return norms

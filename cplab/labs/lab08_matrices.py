@@ -19,10 +19,10 @@ EYE_INPUTS = 16
 HIDDEN_UNITS = 16
 OUTPUTS = 8
 TARGET_NOISE = 0.5  # standard deviation
-# A strength above this multiple of the strongest mode says that training has diverged. It is high,
-# since eyes that hardly agree and see few samples may rightly come to a strength of 250
-DIVERGED = 1000
-SEEN = {  # by the kind of a phase: what eye a sees, and what eye b sees
+# Training has diverged when a strength is above this multiple of the strongest mode. It is high:
+# eyes that hardly agree and see few samples may rightly come to a strength of 250
+DIVERGENCE = 1000
+SIGHTS = {  # by the kind of a phase: what eye a sees, and what eye b sees
     "clear": ("image", "image"),
     "blank": ("image", "nothing"),
     "noise": ("image", "noise"),
@@ -145,7 +145,7 @@ def descend(
         strengths_by_time.append(strengths_of(eyes))
     strengths = np.array(strengths_by_time).transpose(1, 3, 2, 0)  # (seeds, modes, eyes, times)
     strongest = max(1, *rearing.modes)
-    are_bounded = (abs(strengths) < DIVERGED * strongest).all()  # False for NaN as well
+    are_bounded = (abs(strengths) < DIVERGENCE * strongest).all()  # False for NaN as well
     if not are_bounded:
         raise CplabError(f"rate {rate:g} is too high for these modes: give a lower one")
     courses = []
@@ -158,6 +158,7 @@ def descend(
 def strengths_of(eyes: Eyes) -> np.ndarray:
     """How strong each eye is in each mode now, (seeds, eyes, modes)."""
     answers = partial_products(eyes.layers)[-1]  # (seeds, eyes, OUTPUTS, EYE_INPUTS)
+    # s: seeds, e: eyes, m: modes, o: OUTPUTS, i: EYE_INPUTS
     return np.einsum("som,seoi,sim->sem", eyes.out_modes, answers, eyes.in_modes)
 
 
@@ -243,7 +244,7 @@ def covariances_of(
     """Draw images, and return the covariances of what the eyes see of them in a phase.
 
     Arguments:
-        kind: of the phase, a key of SEEN.
+        kind: of the phase, a key of SIGHTS.
         rho: the correlation of what both eyes see.
         teacher: the target map (OUTPUTS, EYE_INPUTS).
         samples: the number of images; or 0 for exact covariances.
@@ -263,7 +264,7 @@ def covariances_of(
     targets = teacher @ image  # (OUTPUTS, samples)
     if not is_exact:
         targets += TARGET_NOISE * target_noise[:OUTPUTS]
-    sight_a, sight_b = SEEN[kind]
+    sight_a, sight_b = SIGHTS[kind]
     inputs = np.stack([see(sight_a, view_a, noise_a), see(sight_b, view_b, noise_b)])
     transposed = inputs.swapaxes(1, 2)  # (eyes, samples, EYE_INPUTS)
     return Covariances(
@@ -287,7 +288,7 @@ def see(sight: str, view: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 class Problem(NamedTuple):
-    """A matrix to be completed. Arrays are float32; those of several seeds are stacked."""
+    """A matrix of one seed that is to be completed. Arrays are float32."""
 
     true: np.ndarray  # the matrix, (rows, rows)
     observed: np.ndarray  # 1 for its observed entries, else 0, (rows, rows)

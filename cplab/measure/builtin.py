@@ -1,7 +1,8 @@
 """The built-in measurements: functions of a network and images that return plain data.
 
-Their names in MEASUREMENTS are those of the functions without measure_. What one lab alone measures
-is in its module.
+Their names in MEASUREMENTS are those of the functions without measure_. What `@measurement` takes,
+such as `images` and `when`, is explained at `Measurement`. What one lab alone measures is in its
+module.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from cplab.measure.measurements import measurement
 if TYPE_CHECKING:
     from cplab.pictures.data import Images
 
-FACTORED = 50  # images from which the Kronecker factors are computed
-CURVED = 200  # images from which the Hessian is computed
+FACTOR_IMAGES = 50  # from which the Kronecker factors are computed
+HESSIAN_IMAGES = 200  # from which the Hessian's sharpness is computed
 MOSAIC_SIDES = (2, 3, 4, 6)  # of the squares of a mosaic, pixels
 
 
@@ -35,7 +36,7 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
 
     x = images.normal(images.train_x)
     traces = trace(net, x)
-    log_det = log_determinant(net, x[:FACTORED]).total  # log |F + DAMPING · I|
+    log_det = log_determinant(net, x[:FACTOR_IMAGES]).total  # log |F + DAMPING · I|
     weights = sum(layer.weight.numel() for layer in counted_layers(net, x).values())
     return {
         "trace": list(traces.layers.values()),
@@ -78,7 +79,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     if isinstance(first, nn.Conv2d):
         row["filters"] = first.weight.tolist()
     with suppress(ImportError, CplabError):
-        row["sharpness"] = sharpness(net, x[:CURVED], images.train_y[:CURVED])
+        row["sharpness"] = sharpness(net, x[:HESSIAN_IMAGES], images.train_y[:HESSIAN_IMAGES])
     return row
 
 

@@ -15,7 +15,7 @@ IMAGE_TAG = re.compile(  # its width on the page, if that is said, and its bytes
 )
 FRAME = re.compile(r"<details open>.*?</details>", re.S)
 SCRIPT_TAG = re.compile(r"<script\b.*?</script>", re.S)  # which may name what it makes
-COLOURS = 32  # of the picture that stands in for HTML
+MOST_COLOURS = 32  # of the picture that stands in for HTML
 ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start"
 
 
@@ -101,7 +101,7 @@ def page_picture(page: str) -> bytes | None:
         stack.paste(picture, (0, top))
         top += picture.height
     file = io.BytesIO()
-    few = stack.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few = stack.quantize(MOST_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(file, "png", optimize=True)
     return file.getvalue()
 

@@ -247,10 +247,10 @@ def accuracy(spec: Spec, seeds: Iterable[int] | None = None) -> Estimate:
     >>> accuracy(Run())
     58.7 ± 0.3 (30 seeds)
     """
-    return final_accuracy(check_spec(spec), results_by_seed(spec, seeds=seeds))
+    return accuracy_from_results(check_spec(spec), results_by_seed(spec, seeds=seeds))
 
 
-def final_accuracy(spec: Spec, results: Mapping[int, Result]) -> Estimate:
+def accuracy_from_results(spec: Spec, results: Mapping[int, Result]) -> Estimate:
     """Estimate the final accuracy, in percent, from a spec's results, {seed: result}."""
     numbers = {seed: 100 * stored.accuracy for seed, stored in results.items()}
     return estimate_numbers(spec, numbers, results, ("accuracy",))
@@ -352,18 +352,14 @@ def equal_training_loss(run: Run) -> Estimate:
     return advantage(check_spec(run).equal_training(), run)
 
 
-def lost_time(run: Run, clock: str = "stopped") -> Estimate:
+def lost_time(run: Run) -> Estimate:
     """Points that the deficit's epochs would have gained if they had been clear: equal training
     minus the run without the window.
-
-    Arguments:
-        run: the run.
-        clock: as for `harm`.
 
     >>> lost_time(Run(deficit="blur", length=8))
     5.2 ± 0.3 (20 seeds)
     """
-    return equal_training_loss(run) - harm(run, clock=clock)
+    return equal_training_loss(run) - harm(run)
 
 
 def harm(
@@ -410,7 +406,7 @@ def harm(
                 f"after {after} cannot be read under the schedule {run.schedule!r}: its rate "
                 "changes, so leave it out"
             )
-        return accuracy(control, seeds) - final_accuracy(run, results)
+        return accuracy(control, seeds) - accuracy_from_results(run, results)
     after = run.recovery if after is None else whole("after", after, 1, run.recovery)
     # Longer clear runs contain the control; where seeds are given, only the control itself is read
     clear = longest_clear(control) if seeds is None else results_by_seed(control, seeds=seeds)
@@ -434,7 +430,7 @@ def harm_from_results(
     control = accuracy_until(run.without_window(), clear, run.onset + after, after)
     whole_runs = all(len(stored.curve) == run.epochs for stored in results.values())
     if after == run.recovery and whole_runs:
-        return control - final_accuracy(run, results)
+        return control - accuracy_from_results(run, results)
     return control - accuracy_until(run, results, run.end + after, after)
 
 

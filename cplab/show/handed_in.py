@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-TRUTH = palette.BLUE
+MEASURED_COLOUR = palette.BLUE
 SLIDE = (752, 423)  # its size in pixels of a page, 16 to 9
 COLUMN = 36  # letters of a line of an answer, beside its bar
 FEWEST_ROWS = 4  # the fewest on a slide: bars of two answers are no wider than those of four
@@ -289,7 +289,7 @@ def draw_choices(ax: Axes, given: Sequence[Question]) -> None:
 def draw_answer(ax: Axes, place: float, count: int, is_right: bool) -> None:
     """Draw how often an answer was given, as a bar; the right answer's is filled."""
     if is_right:
-        colour = fill = TRUTH
+        colour = fill = MEASURED_COLOUR
     else:
         colour = LIVE.colour
         fill = "none"
@@ -333,6 +333,8 @@ def draw_guesses(ax: Axes, row: float, guesses: Sequence[Guess]) -> None:
         )
     for guess in guesses:
         if guess.measured is not None:
-            ax.errorbar(guess.measured, row, xerr=np.nan_to_num(guess.half or 0.0), color=TRUTH)
-            ax.plot(guess.measured, row, "s", color=TRUTH, label="measured")
+            ax.errorbar(
+                guess.measured, row, xerr=np.nan_to_num(guess.half or 0.0), color=MEASURED_COLOUR
+            )
+            ax.plot(guess.measured, row, "s", color=MEASURED_COLOUR, label="measured")
             break

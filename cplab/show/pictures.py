@@ -13,22 +13,20 @@ from cplab.deficits import find_deficit
 from cplab.estimates import NOT_TRAINED
 from cplab.output.styles import label
 from cplab.pictures.previews import PICTURES, few_images, preview, set_to_show
-from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
+from cplab.show.base import GREY, WIDTH, Figure, figure, styled
 from cplab.specs.profiles import Profile
 
 IMAGE_GAP = 4  # pixels between two images of a row
 ROW_GAP = 6  # pixels between two rows
+TOP = 2  # pixels above the first row
 
 
 @styled
-def strips(
-    rows: Mapping[str, Any], title: str = "", largest: int = 110, width: int = WIDTH
-) -> Figure:
+def strips(rows: Mapping[str, Any], largest: int = 110) -> Figure:
     """Draw rows of uint8 images (N, H, W, C), one below the other, each row with its caption.
 
     Arguments:
         rows: {caption: images}, with None where they are not trained yet.
-        title: the finding.
         largest: how wide an image is at most, in pixels of the page, as those of the figure's width
             are.
 
@@ -44,12 +42,10 @@ def strips(
     # All lengths are in pixels of the page
     captions_width = 16 + round(7.4 * max(map(len, rows)))
     most_images = max(1, *map(len, rows.values()))
-    side = min(
-        largest, (width - captions_width + IMAGE_GAP) // most_images - IMAGE_GAP
-    )  # of an image
+    room = (WIDTH - captions_width + IMAGE_GAP) // most_images - IMAGE_GAP
+    side = min(largest, room)  # of an image
     row_height = side + ROW_GAP
-    title_height = height_of_title(title, width)
-    fig = figure(title, width=width, height=title_height + row_height * len(rows))
+    fig = figure(height=TOP + row_height * len(rows))
     fig.set_layout_engine("none")
     fig.delaxes(fig.ax)
     described = []
@@ -59,15 +55,15 @@ def strips(
     fig.pictures = "; ".join(described)
     height = fig.get_figheight() * 96
     for row, (caption, images) in enumerate(rows.items()):
-        bottom = height - title_height - (row + 1) * row_height
+        bottom = height - TOP - (row + 1) * row_height
         middle = (bottom + side / 2) / height
         fig.text(0, middle, caption, va="center")
         if caption in missing:
-            left = captions_width / width
+            left = captions_width / WIDTH
             fig.text(left, middle, NOT_TRAINED, va="center", color=GREY)
         for column, image in enumerate(np.asarray(images)):
             left = captions_width + column * (side + IMAGE_GAP)
-            place = Bbox.from_bounds(left / width, bottom / height, side / width, side / height)
+            place = Bbox.from_bounds(left / WIDTH, bottom / height, side / WIDTH, side / height)
             picture = BboxImage(
                 TransformedBbox(place, fig.transFigure),
                 cmap="gray",
@@ -86,14 +82,6 @@ def check_images(x: np.ndarray) -> None:
         raise CplabError(
             f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)"
         )
-
-
-def height_of_title(title: str, width: int) -> int:
-    """The pixels above the rows of a figure that is `width` pixels wide, for its title."""
-    if not title:
-        return 2
-    breaks = wrap(title, width - 10, TITLE * 1.09).count("\n")
-    return 28 + 18 * breaks
 
 
 def what_it_sees(

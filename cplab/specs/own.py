@@ -104,7 +104,7 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
             return entry
     if options is None:
         options = getattr(thing, "__dict__", {}).get("__cplab__", {})
-    short_name = name_of(thing)
+    short_name = short_name_of(thing)
     check_options(kind, short_name, options)
     if options:  # for the next time that this function is given by itself
         with suppress(AttributeError, TypeError):  # a method has no room for it
@@ -129,11 +129,11 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
     return table[name]
 
 
-def name_of(thing: Any) -> str:
+def short_name_of(thing: Any) -> str:
     """The name of a function, of what a partial calls, or of an object's class; "lambda" for one
     without a name.
 
-    >>> name_of(lambda x, y: (x, y)), name_of(partial(max, 1))
+    >>> short_name_of(lambda x, y: (x, y)), short_name_of(partial(max, 1))
     ('lambda', 'max')
     """
     while isinstance(thing, partial):

@@ -25,8 +25,8 @@ import numpy as np
 from cplab import estimates
 from cplab.base import palette
 from cplab.base.errors import CplabError, as_list, check_dict, one_of, whole
-from cplab.lab.buttons.jobs import HowFar, Task, train_requests, will_train_here
-from cplab.lab.buttons.training import Values
+from cplab.lab.buttons.button import HowFar, Task, train_requests, will_train_here
+from cplab.lab.buttons.live import Values
 from cplab.lab.explorer.points import (
     NEVER,
     Band,

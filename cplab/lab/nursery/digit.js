@@ -3,7 +3,7 @@
 
 // Pixels of the sheet
 const SHEET = 132; // its side, as in nursery.html
-const PEN = 12; // the pen
+const PEN = 12; // the width of the pen
 const STROKE = 6; // how far an arrow key moves the pen
 
 // The longer side of a drawn digit, as a part of the image's side, as the package draws digits
@@ -114,7 +114,9 @@ function drawInk(canvas, digit) {
 // The weights of the networks of an arm, "spoilt" or "control".
 const networksOf = (pairs, arm) => pairs.map((pair) => pair[arm].network);
 
-// The chances, from 0 to 1, that networks give each class of a digit, in their mean. digit: its ink.
+// The chances, from 0 to 1, that networks give each class of a digit, in their mean. Arguments: the
+// first screen, of which `tools` is the engine of networks.js and `arithmetic` its program; networks,
+// the weights of each; digit, its ink.
 function meanChances({arithmetic, content, knobs, tools}, networks, digit) {
   const {average, deviation} = content.digits;
   const plan = {...content.fixed, ...knobs};

@@ -10,7 +10,8 @@ function stateOf(window, kinds) {
   return `${kinds[window.kind].words} ${timeOf(window)}`;
 }
 
-// How much harm there is, once all networks have grown up. harms: of each window, see `harmOf`.
+// How much harm there is, once all networks have grown up. harms: of each window, see `harmOf` in
+// numbers.js.
 function verdict(windows, harms, kinds) {
   if (harms.some(({n}) => n === 1)) return ONE_NETWORK;
   if (windows.length > 1) return verdictOfTwo(windows, harms, kinds);
@@ -40,7 +41,7 @@ function runOf(point, usual, dataset) {
   const {kind, strength, onset, length, recovery, digits, layers, scale, rate} = point;
   const name = strength === usual.strengths[kind] ? kind : `${kind}-${strength}`;
   const deficit = kind.includes("@") ? functionOf(kind) : `"${name}"`;
-  const weights = {0.1: "_tenth", 1: "_he"}[scale] ?? "";
+  const weights = {0.1: "_tenth", 1: "_he"}[scale] ?? ""; // of the models in models/families.py
   const model = `mlp${layers}${weights}`;
   const parts = [deficit, `onset=${onset}`, `length=${length}`, 'profile="tiny"'];
   if (dataset) parts.push(`dataset="${dataset}"`);

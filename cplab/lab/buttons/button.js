@@ -1,9 +1,9 @@
 // `<cplab-train>`: the button of `lab.live`, which lets Python train, and then stop, with menus above
-// it and the figure below. jobs.py writes its HTML: a script with {html}, the button and its menus, a
+// it and the figure below. button.py writes its HTML: a script with {html}, the button and its menus, a
 // `.cplab-figure`, and a sentence on where else it works. Without scripts, or without Python, only the
 // first figure is there. `Training` is in training.js, `collect` in screen.js, `make` in page.js.
 
-class Train extends Training {
+class TrainButton extends Training {
   begin() {
     const {html} = JSON.parse(this.querySelector("script").textContent);
     this.picture = this.querySelector(".cplab-figure");
@@ -48,4 +48,4 @@ class Train extends Training {
   }
 }
 
-customElements.define("cplab-train", Train);
+customElements.define("cplab-train", TrainButton);

@@ -11,7 +11,7 @@ import numpy as np
 
 from cplab.base import palette
 from cplab.base.errors import CplabError, as_list, check_dict, quote
-from cplab.lab.buttons.jobs import Throttle, TrainButton, train_requests
+from cplab.lab.buttons.button import Throttle, TrainButton, train_requests
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
 from cplab.output.markup import as_html
 from cplab.results import Request, Result
@@ -47,8 +47,8 @@ def live(
     Returns:
         the button with its figure; `press` and `wait` do what a student does.
 
-    >>> job = live({"no deficit": Run(profile="ci")})
-    >>> job.words
+    >>> button = live({"no deficit": Run(profile="ci")})
+    >>> button.words
     'Train'
     """
     if not check_dict("runs", runs):
@@ -60,11 +60,11 @@ def live(
     measures = parse_measures(measure)
     if quantity in MEASUREMENTS:
         measures = parse_measures(quantity) | measures
-    return LiveTraining(groups, quantity, draw, measures).job
+    return LiveTraining(groups, quantity, draw, measures).button
 
 
 class LiveTraining:
-    """Trains runs when its `job` is pressed, and draws a quantity of them meanwhile.
+    """Trains runs when its `button` is pressed, and draws a quantity of them meanwhile.
 
     Arguments:
         groups: {label: runs}.
@@ -87,12 +87,12 @@ class LiveTraining:
         for group in groups.values():
             self.runs += group
         self.values = Values(self.runs, quantity)
-        self.job = TrainButton("Train", self.train)
+        self.button = TrainButton("Train", self.train)
         request = Request(self.runs, measures)
         for result in request.results.values():
             self.values.add_result(result)
         if request.missing:
-            self.job.message = usual_time(request.missing)
+            self.button.message = usual_time(request.missing)
         self.paint()
 
     def paint(self) -> None:
@@ -107,10 +107,10 @@ class LiveTraining:
         if not any(begun.values()):
             return
         if self.draw:
-            self.job.picture = as_html(self.draw(lines))
+            self.button.picture = as_html(self.draw(lines))
         else:
             words = self.quantity.partition("@")[0].replace("_", " ")
-            self.job.picture = as_html(show.curves(begun, "epoch", words))
+            self.button.picture = as_html(show.curves(begun, "epoch", words))
 
     def paint_or_say(self) -> None:
         """Draw it again; if a student's own `draw` fails, which ends no training, say so in place
@@ -119,7 +119,7 @@ class LiveTraining:
             self.paint()
         except Exception as error:
             line = f"This could not be drawn: {type(error).__name__}: {error}"
-            self.job.picture = f'<p style="color:{palette.WRONG}">{html.escape(line)}</p>'
+            self.button.picture = f'<p style="color:{palette.WRONG}">{html.escape(line)}</p>'
 
     def train(self, stop: threading.Event) -> str:
         """Train what has no result, and say how long it took."""
@@ -137,7 +137,7 @@ class LiveTraining:
 
         hear(request, [*request.results.items()])
         try:
-            return f"trained in {train_requests([request], self.job.tell, hear)}"
+            return f"trained in {train_requests([request], self.button.tell, hear)}"
         finally:
             draw_soon.finish()
 

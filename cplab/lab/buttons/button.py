@@ -18,7 +18,7 @@ from cplab.results import Request
 from cplab.results.duration import format_duration, progress_in_words
 from cplab.results.requests import News
 
-SCRIPT = script("cplab-train", "screen/screen", "buttons/training", "buttons/train")
+SCRIPT = script("cplab-train", "screen/screen", "buttons/training", "buttons/button")
 NOT_HERE = "Training needs PyTorch, which is missing here. All results can be seen."
 LOOK_EVERY = 2  # seconds between two looks whether torch has come
 PAUSED = "stopped: Train goes on from the last checkpoint"
@@ -242,7 +242,7 @@ class TrainButton:
         menus = "".join(write_menu(name, choice) for name, choice in self.choices.items())
         words = html.escape(self.words)
         return (
-            f'<div class="cplab-s cplab-job"><div>{menus}'
+            f'<div class="cplab-s cplab-button"><div>{menus}'
             f'<button type="button" data-is="start" data-words="{words}">{words}</button>'
             '<progress data-is="progress" aria-label="epochs trained"></progress>'
             '<span data-is="count"></span><span role="status" data-is="message"></span>'

@@ -266,11 +266,13 @@ class Explorer extends Training {
     }
     const end = max(...this.places.map((place) => this.endOfLife(place)));
     const begin = performance.now();
+    this.shownSince = begin;
     const draw = () => {
-      if (this.age === Infinity) return; // something was chosen meanwhile
+      if (this.age === Infinity || this.shownSince !== begin) return; // it is shown otherwise meanwhile
       const age = (end * (performance.now() - begin)) / PLAYED;
       this.age = age < end ? age : Infinity;
-      this.drawAge();
+      if (this.age === Infinity) this.draw();
+      else this.drawAge();
       requestAnimationFrame(draw);
     };
     const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -553,10 +555,10 @@ class Explorer extends Training {
     this.fill("tag", columnsOf(rows, ["x", "y", "text", "right", "down", "weight"]));
   }
 
-  // How high the lines of windows are between two places, in pixels.
+  // How high the lines are between two places, in pixels.
   lineHeights(left, right, toPixels) {
     const heights = [];
-    for (const {x, mean} of CURVES.map((name) => this.sources[name].data))
+    for (const {x, mean} of ["clear", ...CURVES].map((name) => this.sources[name].data))
       for (const [i, clear] of x.entries()) {
         const [across, down] = toPixels(clear, mean[i]);
         if (left <= across && across <= right) heights.push(down);

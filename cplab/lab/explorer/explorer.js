@@ -489,7 +489,7 @@ class Explorer extends Training {
   }
 
   // Draw the curve of a window, 0 or 1, if there is one with a result. Returns where its harm stands,
-  // if it has one: {x, low, high, text}.
+  // if it has one: {x, low, high, text, brief}, of which `brief` is for figures that are narrow.
   drawPlace(index) {
     const {places, windows} = this;
     const name = CURVES[index];
@@ -514,6 +514,7 @@ class Explorer extends Training {
       low: min(...levels),
       high: max(...levels),
       text: `${begin}${end.tag}`,
+      brief: end.tag,
     };
   }
 
@@ -536,15 +537,16 @@ class Explorer extends Training {
     const tags = harms.map((harm) => {
       const isAbove = harm === higher;
       const [x, y] = toPixels(harm.x, isAbove ? harm.high : harm.low);
-      const width = PEN.measureText(harm.text).width;
+      const text = widthOf(harm.text) < bbox.width ? harm.text : harm.brief;
+      const width = widthOf(text);
       const left = within(0, x + BESIDE, bbox.width - width);
       const heights = this.lineHeights(left, left + width, toPixels);
       const top = isAbove ? min(y, ...heights) - LINE_HEIGHT : max(y, ...heights);
-      return {...harm, x: left, y: top, weight: "bold"};
+      return {text, x: left, y: top, weight: "bold"};
     });
     if (this.content.grey && this.age === Infinity) tags.push(this.greyName(toPixels));
     const boxes = tags.map(({text, x, y}) => {
-      return {x, y, width: PEN.measureText(text).width, height: LINE_HEIGHT};
+      return {x, y, width: widthOf(text), height: LINE_HEIGHT};
     });
     const {start} = this.models.life.x_range;
     const {end} = this.models.life.y_range;
@@ -751,6 +753,9 @@ function columnsOf(rows, names) {
 
 // Where a place is on the axes of the map, which are texts.
 const axisLabels = ({onset, length}) => ({onset: `${onset}`, length: `${length}`});
+
+// How wide words are in the large figure, in pixels.
+const widthOf = (text) => PEN.measureText(text).width;
 
 const nearestOf = (values, wanted) =>
   values.reduce((a, b) => (abs(b - wanted) < abs(a - wanted) ? b : a));

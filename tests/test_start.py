@@ -26,7 +26,7 @@ from cplab import Run
 from cplab.base import errors
 from cplab.estimates import Lack
 from cplab.lab import missing
-from cplab.lab.buttons import jobs
+from cplab.lab.buttons import button as train
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 
@@ -304,7 +304,7 @@ def test_torch_comes_while_jupyterlab_runs_and_all_else_stays(clone, monkeypatch
 def test_a_page_is_told_what_training_waits_for_and_then_that_it_can_begin(clone, monkeypatch):
     clone.server.may.clear()
     torch = clone.environment.packages / "torch"
-    monkeypatch.setattr(jobs, "find_spec", lambda name: name != "torch" or torch.exists() or None)
+    monkeypatch.setattr(train, "find_spec", lambda name: name != "torch" or torch.exists() or None)
     monkeypatch.setattr(sys, "prefix", str(clone.environment.folder))
     heard = queue.Queue()
     with clone.start() as process:

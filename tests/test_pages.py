@@ -484,7 +484,7 @@ TEXTS = f"() => ({COLUMNS})('tag')"
 
 
 @pytest.mark.parametrize("width", [LAPTOP["width"], PHONE["width"]], ids=["laptop", "phone"])
-@pytest.mark.parametrize("second", ["blur,24,16", "blur,2,16", "blur,0,64", "noise,0,16"])
+@pytest.mark.parametrize("second", ["blur,24,16", "blur,0,64", "noise,0,16", "blur,4,8"])
 def test_labels_of_the_lines_lie_on_no_other_and_are_not_cut(width, second, screen):
     screen.set_viewport_size({"width": width, "height": 720})
     screen.evaluate(f"location.hash = 'onset=0&length=16&second={second}'")

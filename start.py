@@ -38,7 +38,9 @@ PAUSE = 0.5  # seconds between two questions whether something has ended
 # What is downloaded, of torch 2.15
 SMALL = "0.2 GB"
 LARGE = "3 GB, and 5 GB on disk, with the libraries for NVIDIA's GPUs"
-COMING = "torch is still being installed: buttons appear once it is here; run a cell again then"
+COMING = (
+    "torch is still being installed: try this again once it is here; buttons appear by themselves"
+)
 LEFT_OUT = "torch was left out: `python start.py` brings it"
 STOPPED = "torch's installation was stopped: `python start.py` goes on with it"
 NO_BUILD = "torch has no builds for Macs with Intel chips: to train takes another machine"

@@ -327,6 +327,16 @@ def blur_and_flip(runs: Iterable[Run], seed: int) -> list[Run | Experiment]:
     return specs
 
 
+def small_photographs() -> Iterator[Part]:
+    """The networks of lab 02 that a student trains beside: the same blur early and late, at half
+    the width, forty seeds."""
+    early = Run("blur", length=16, profile="small")
+    late = early.replace(onset=24)
+    for seed in range(40):
+        runs = [early.replace(seed=seed), late.replace(seed=seed)]
+        yield Part([*runs, *(run.without_window() for run in runs)], {})
+
+
 STUDIES = {
     "steps-digits": steps_of_digits,
     "steps-photographs": steps_of_photographs,
@@ -337,6 +347,7 @@ STUDIES = {
     "transplants": transplants,
     "how-special": how_special,
     "distance-photographs": distance_of_photographs,
+    "small-photographs": small_photographs,
 }
 
 # Shipped files ------------------------------------------------------------------------------------

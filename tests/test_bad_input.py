@@ -150,7 +150,7 @@ OTHERS = {
     *("CplabError", "Result", "Figure", "Answer", "deficit", "measurement", "model", "treatment"),
     *("experiment", "exercise", "hand_in", "if_possible", "age", "colour", "figure", "label"),
     *("over_epochs", "question", "slide", "switch", "what_it_sees", "save", "class_figure"),
-    *("class_table", "images_from", "harm_table"),
+    *("class_networks", "class_table", "images_from", "harm_table"),
 }
 QUANTITIES = ("accuracy", "advantage", "equal_training_loss", "harm", "lost_time")
 

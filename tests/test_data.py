@@ -412,3 +412,51 @@ def test_else_it_is_said_before_anything_is_trained(profile, count, epochs_train
     run = with_other_images(count, profile=profile)
     one_line(lambda: cplab.run(run), "other images", ": ")
     assert epochs_trained == []
+
+
+# Few images ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many_photographs(tmp_path, monkeypatch):
+    """$CPLAB_DATA with random pictures as cifar10.npz, enough for `small`."""
+    random = np.random.default_rng(0)
+    arrays = {"copy": "random"}
+    for split, count in (("train", 4100), ("test", 2100)):
+        arrays[f"{split}_x"] = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        arrays[f"{split}_y"] = np.arange(count, dtype=np.uint8) % 10
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    monkeypatch.setenv("CPLAB_DATA", str(tmp_path))
+    forget_lookups()
+    data.shared_images.cache_clear()
+    yield tmp_path
+    data.shared_images.cache_clear()
+
+
+def test_few_images_are_kept_and_serve_without_the_whole_set(
+    many_photographs, own_cache, tmp_path_factory, monkeypatch
+):
+    """As on a machine to which the small file alone was carried. Bit by bit the same."""
+    whole = data.images("cifar10", "small")
+    stick = tmp_path_factory.mktemp("stick")
+    [kept] = own_cache.rglob("cifar10-small.npz")
+    kept.rename(stick / kept.name)
+    monkeypatch.setenv("CPLAB_DATA", str(stick))
+    data.shared_images.cache_clear()
+    assert not datasets.is_here("cifar10")
+    assert datasets.are_here("cifar10", "small")
+    few = data.images("cifar10", "small")
+    assert few.copy == whole.copy == "random"
+    for name in ("train_x", "train_y", "test_x", "test_y", "mean", "std"):
+        assert torch.equal(getattr(few, name), getattr(whole, name))
+
+
+def test_few_images_of_another_size_are_refused_in_one_line(many_photographs):
+    arrays = practice()
+    np.savez(many_photographs / "cifar10-small.npz", **arrays._asdict())
+    one_line(lambda: data.images("cifar10", "small"), "cifar10-small.npz", "remove it")
+
+
+def test_a_profile_of_many_images_keeps_none(photographs, own_cache):
+    data.images("cifar10", "fit")
+    assert not [*own_cache.rglob("*.npz")]

@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from cplab import lab, show
+from cplab.estimates import estimate
 from cplab.lab.questions import checks, questions
 
 HEALS = "Who heals?"
@@ -29,7 +30,7 @@ def legs():
     return 24
 
 
-def lab_page(path, number, passed=False):
+def lab_page(path, number, passed=False, networks=None):
     """Write a page of a lab: two questions, a prediction, and what hands them in."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(questions, "ASKED", {})
@@ -41,7 +42,7 @@ def lab_page(path, number, passed=False):
             lab.question(HEALS, ["both", "none", "one"]),
             lab.question(ENDS, ["behind", "level, as before"], right="behind"),
             lab.Prediction({}, {"after blur": [60.8, 61.6, 62.4]}, question=MANY),
-            lab.hand_in(number),
+            lab.hand_in(number, networks=networks),
         ]
     bodies = "\n".join(one._repr_html_() for one in shown)
     path.write_text(f"<!doctype html><meta charset='utf-8'><body>{bodies}", "utf-8")
@@ -246,6 +247,42 @@ def test_the_right_answer_is_drawn_though_nobody_gave_it(class_folder):
 def test_no_slide_names_a_student(class_folder):
     figure = show.class_figure(class_folder(*CLASS))
     assert "Ada" not in " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+# A class's own networks ---------------------------------------------------------------------------
+
+NETWORKS = [
+    {"from birth": [4.0, 3.0, 5.0, 4.5], "at epoch 24": [1.0, 0.5, 1.5, 1.6]},
+    {"from birth": [2.0, 3.5, 6.0, 1.0], "at epoch 24": [1.0, -1.5, 2.5, 1.2]},
+    {},
+]
+
+
+@pytest.fixture(scope="module")
+def with_networks(chromium, tmp_path_factory):
+    """A folder of what three students handed in, of whom one had trained nothing."""
+    path = tmp_path_factory.mktemp("networks")
+    (path / "answers").mkdir()
+    texts = []
+    with plain_page(chromium) as page:
+        for number, networks in enumerate(NETWORKS):
+            address = lab_page(path / f"{number}.html", "02", networks=networks)
+            texts.append(play(page, address, Play(ends="behind", name=f"{number}"))[0][1])
+    return folder(path / "answers", texts)
+
+
+def test_a_class_s_networks_are_added_up_each_beside_its_own_seed(with_networks):
+    fig = show.class_networks(with_networks)
+    first, second = "from birth", "at epoch 24"
+    pairs = [zip(one[first], one[second], strict=True) for one in NETWORKS if one]
+    points = estimate([early - late for of_one in pairs for early, late in of_one])
+    assert f"{points} points" in fig.get_suptitle().replace("\xa0", " ")
+    counts = [len(dots.get_xdata()) for dots in fig.axes[0].lines if len(dots.get_xdata()) > 2]
+    assert counts == [8, 8]
+
+
+def test_where_nobody_trained_networks_a_line_says_so(class_folder):
+    one_line(lambda: show.class_networks(class_folder(*CLASS)), "networks")
 
 
 # Who counts, and once ----------------------------------------------------------------------------

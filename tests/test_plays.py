@@ -39,8 +39,8 @@ BRIEF = 'profile="ci", recovery=2, '
 if not has_images("cifar10"):
     BRIEF += 'dataset="practice", '
 TRAINED = {
-    "solution-02-2": ("early.replace(", f'early.replace({BRIEF}model="depth1-2", '),
-    "solution-02-4": ("early.replace(", f'early.replace({BRIEF}model="depth1-2", '),
+    "solution-02-2": ('small("blur-2")', f'small().replace({BRIEF}deficit="blur-2")'),
+    "solution-02-4": ("small().replace(", f"small().replace({BRIEF}"),
     "solution-07-4": ('replace(model="eyes_whole")', f'replace({BRIEF}model="eyes_whole-2")'),
 }
 

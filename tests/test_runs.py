@@ -131,10 +131,11 @@ PINNED = {
     "mnist": "d72aaaa726f0",
     "paper": "2c9f0a7a85a0",
     "slim": "095ed9ba6063",
+    "small": "552db9889007",
     "tiny": "fea533ce5aac",
 }
 # Fields that decide no number
-UNTRAINED = ("words", "epoch_seconds", "large")
+UNTRAINED = ("words", "epoch_seconds", "large", "few")
 # Fields that came later, with the values that profiles had before.
 NEWER = {"arithmetic": "native", "pad": True, "own_images": 0, "stacked": False}
 

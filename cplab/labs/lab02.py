@@ -7,13 +7,13 @@ epochs. The final accuracy is the mean of the last five epochs.
 
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cplab import quantities, show
-from cplab.base.errors import whole
+from cplab import lab, quantities, show
+from cplab.base.errors import CplabError, quote, whole
 from cplab.base.late import nn
 from cplab.estimates import (
     NORMAL_FACTOR,
@@ -24,13 +24,18 @@ from cplab.estimates import (
     lacking_in,
     rows_of_seeds,
 )
+from cplab.lab.buttons.button import TrainButton, will_train_here
+from cplab.lab.buttons.live import Lines
+from cplab.lab.questions.questions import Shown
 from cplab.measure import measurement
 from cplab.measure.builtin import answers_to
-from cplab.output.styles import EQUAL, ink, style
+from cplab.output.markup import as_html
+from cplab.output.styles import EQUAL, LIVE, ink, style
 from cplab.pictures import datasets
-from cplab.pictures.previews import drawn_pictures
+from cplab.pictures.previews import drawn_pictures, images_at_hand
 from cplab.quantities import harm
 from cplab.results.result import LAST
+from cplab.results.seeds import FIRST_SEEDS
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import styled
@@ -136,6 +141,251 @@ def own_harm() -> Estimate:
     not trained yet
     """
     return estimate(harm(BLURRED_DIGITS, seeds=OWN).values)
+
+
+# Photographs of your own --------------------------------------------------------------------------
+
+FOUR = 4  # networks of each kind that a student trains
+Harms = dict[str, list[float]]  # of a student's networks in points, one a seed, by when they blur
+_four: list[int] = []  # the seeds that were last asked for
+
+
+def small(deficit: Any = "blur", onset: int = 0, length: int = 16) -> Run:
+    """A run of `small`, lab 02's network and photographs at a size of which eight networks take
+    minutes. Where the photographs are not here, practice images take their place, and a line says
+    so. Arguments are those of a run.
+    """
+    run = Run(deficit, onset, length, profile="small")
+    return run.replace(dataset=images_at_hand(run.dataset, run.profile))
+
+
+def seeds_of(number: int) -> range:
+    """The four seeds of a number from 1 to 999, which no other number has.
+
+    >>> seeds_of(7)
+    range(7000, 7004)
+    """
+    first = 1000 * whole("number", number, 1, 999)
+    return range(first, first + FOUR)
+
+
+def four(run: Run, number: int) -> list[Run]:
+    """Four seeds of a run that nobody else has, and their twins.
+
+    Arguments:
+        run: the run.
+        number: 1 to 999, which decides their seeds.
+
+    >>> len(four(Run("blur", length=16, profile="small"), 7))
+    8
+    """
+    _four[:] = seeds_of(number)
+    networks = [run.with_seed(seed) for seed in _four]
+    twins = [network.without_window() for network in networks]
+    return networks + twins
+
+
+def harm_of_four(run: Run, number: int | None = None) -> Estimate:
+    """The harm of a student's four networks of a run, each beside its twin, in points.
+
+    Arguments:
+        run: the run.
+        number: that decides their seeds; by default those that were last asked for.
+
+    >>> harm_of_four(Run("blur", length=3, profile="small"), 999)
+    not trained yet
+    """
+    seeds = _four if number is None else seeds_of(number)
+    return estimate(harm(run, seeds=seeds).values)
+
+
+def own_harms(runs: Iterable[Run], number: int) -> Harms:
+    """The harms of a student's networks by when their deficit begins, {words: one a seed}: nothing
+    before all of them are trained.
+
+    >>> own_harms([Run("blur", length=3, profile="small")], 999)
+    {}
+    """
+    harms = {}
+    for run in runs:
+        by_seed = harm(run, seeds=seeds_of(number)).by_seed
+        if len(by_seed) < FOUR:
+            return {}
+        harms[show.age(run)] = [round(points, 2) for points in by_seed.values()]
+    return harms
+
+
+def grow(runs: Sequence[Run], number: int) -> TrainButton:
+    """Let a student train four networks of each run, and their twins, at the press of a button.
+
+    Each network's accuracy grows as a line. Below the lines, the student's harms are dots on the
+    lab's own.
+
+    Arguments:
+        runs: they differ in when their deficit begins.
+        number: 1 to 999, which decides the seeds.
+
+    Returns:
+        the button.
+    """
+    groups: dict[str, list[Run]] = {"twins": []}
+    for run in runs:
+        networks = four(run, number)
+        groups[f"{show.label(run.deficit)} {show.age(run)}"] = networks[:FOUR]
+        groups["twins"] += networks[FOUR:]
+
+    def draw(lines: Lines) -> list[object]:
+        begun = {}
+        for words, of_seeds in lines.items():
+            begun[words] = [(epochs, 100 * right) for epochs, right in of_seeds if len(epochs)]
+        growing = show.curves(begun, "epoch", "test accuracy, %", height=280)
+        own = own_harms(runs, number)
+        return [growing, *told(runs, [own])] if own else [growing]
+
+    return lab.live(groups, draw=draw)
+
+
+def together(runs: Sequence[Run], number: int, lines: Iterable[str] = ()) -> Shown:
+    """Show what a student's own networks tell, alone or with those of neighbours, and the student's
+    line for a neighbour.
+
+    Arguments:
+        runs: they differ in when their deficit begins.
+        number: the student's, 1 to 999.
+        lines: of neighbours, as their cells show them.
+
+    >>> together([Run("blur", length=3, profile="small")], 999)
+    Your four networks are not trained yet: press Train above, and then run this cell again.
+    """
+    neighbours = [read_line(line) for line in lines]
+    own = own_harms(runs, number)
+    if not own:
+        remedy = "a notebook trains them"
+        if will_train_here():
+            remedy = "press Train above, and then run this cell again"
+        words = f"Your four networks are {NOT_TRAINED}: {remedy}."
+        return Shown(words, None, f"<p>{words}</p>")
+    line = as_line(own)
+    for_neighbour = f"<p>Your line, for a neighbour: <code>{line}</code></p>"
+    page = as_html([*told(runs, [own, *neighbours]), for_neighbour])
+    return Shown(verdict([own, *neighbours]), None, page)
+
+
+def told(runs: Sequence[Run], harms: Sequence[Harms]) -> list[object]:
+    """What the networks of some students tell: their dots, and a sentence.
+
+    Arguments:
+        runs: they differ in when their deficit begins.
+        harms: of each student.
+    """
+    return [dots(runs, harms), f"<p>{verdict(harms)}</p>"]
+
+
+@styled
+def dots(runs: Sequence[Run], harms: Sequence[Harms]) -> Figure:
+    """Draw the harm of each of some students' networks as a dot, beside the lab's mean with its
+    interval.
+
+    Arguments:
+        runs: they differ in when their deficit begins.
+        harms: of each student; the first's dots are filled.
+    """
+    fig = show.figure("", "when the deficit begins", "harm, points", height=300)
+    fig.ax.axhline(0, color=EQUAL.colour, linewidth=1)
+    for place, run in enumerate(runs):
+        draw_lab(fig, place, run)
+        for student, of_one in enumerate(harms):
+            right = place + 0.12 * (student + 1)
+            draw_student(fig, right, of_one[show.age(run)], is_neighbour=student > 0)
+    handles, labels = fig.ax.get_legend_handles_labels()
+    entries = dict(zip(labels, handles, strict=True))  # each once
+    fig.legend(entries.values(), entries.keys(), loc="outside right center")
+    fig.ax.set_xticks(range(len(runs)), [show.age(run) for run in runs])
+    fig.ax.set_xlim(-0.4, len(runs) - 0.6 + 0.12 * len(harms))
+    fig.ax.grid(False, axis="x")
+    return fig
+
+
+def draw_lab(fig: Figure, place: float, run: Run) -> None:
+    """Draw the mean harm of the lab's networks, with its interval; nothing without any."""
+    points = harm(run, seeds=FIRST_SEEDS)
+    if not points.seeds:
+        return
+    look = style(run.deficit)
+    fig.ax.errorbar(place, points.mean, np.nan_to_num(points.half), color=look.colour, capsize=6)
+    fig.ax.plot(place, points.mean, "s", color=look.colour, label="the lab's mean")
+
+
+def draw_student(fig: Figure, place: float, values: Sequence[float], is_neighbour: bool) -> None:
+    """Draw the harm of each of a student's networks as a dot: those of a neighbour are hollow."""
+    fill = "none" if is_neighbour else LIVE.colour
+    words = "your neighbours'" if is_neighbour else "yours"
+    places = [place] * len(values)
+    fig.ax.plot(places, values, "o", label=words, color=LIVE.colour, markerfacecolor=fill)
+
+
+def verdict(harms: Sequence[Harms]) -> str:
+    """Say how much more harm a deficit does at the first age than at the last, in the networks of
+    some students, each seed beside itself; of a single age how much it does.
+
+    >>> verdict([{"from birth": [4.0, 3.0, 5.0, 4.5], "at epoch 24": [1.0, 0.5, 1.5, 1.5]}])
+    'From birth minus at epoch 24: 3.0 ± 0.6 points (4 networks of each): the age tells.'
+    >>> verdict([{"from birth": [4.0, 3.0, 5.0, 4.5]}])
+    'From birth: 4.1 ± 1.4 points (4 networks): it does harm.'
+    """
+    ages = [*harms[0]]
+    if len(ages) == 1:
+        values = [points for of_one in harms for points in of_one[ages[0]]]
+        said = {1: "it does harm", -1: "it helps"}
+        return sentence(ages[0], values, f"{len(values)} networks", said)
+    first, *_, last = ages
+    differences = []
+    for of_one in harms:
+        pairs = zip(of_one[first], of_one[last], strict=True)
+        differences += [early - late for early, late in pairs]
+    said = {1: "the age tells", -1: "the later one does more harm"}
+    many = f"{len(differences)} networks of each"
+    return sentence(f"{first} minus {last}", differences, many, said)
+
+
+def sentence(what: str, values: Sequence[float], many: str, said: Mapping[int, str]) -> str:
+    """Write a mean with its interval, of how many networks, and what its sign says."""
+    points = estimate(values)
+    words = said.get(points.sign or 0, "so few cannot tell")
+    return f"{what[0].upper()}{what[1:]}: {points} points ({many}): {words}."
+
+
+def as_line(harms: Harms) -> str:
+    """Write a student's harms as a line of text, for a neighbour.
+
+    >>> as_line({"from birth": [4.0, 3.0], "at epoch 24": [1.0, -0.5]})
+    'from birth: 4.0, 3.0; at epoch 24: 1.0, -0.5'
+    """
+    parts = []
+    for words, values in harms.items():
+        parts.append(f"{words}: {', '.join(map(str, values))}")
+    return "; ".join(parts)
+
+
+def read_line(line: str) -> Harms:
+    """Read a line that `as_line` has written.
+
+    Raises:
+        CplabError: for any other.
+
+    >>> read_line("from birth: 4.0, 3.0; at epoch 24: 1.0, -0.5")
+    {'from birth': [4.0, 3.0], 'at epoch 24': [1.0, -0.5]}
+    """
+    harms: Harms = {}
+    try:
+        for part in line.split(";"):
+            words, values = part.split(":")
+            harms[words.strip()] = [float(value) for value in values.split(",")]
+    except (ValueError, AttributeError):
+        raise CplabError(
+            f"{quote(line)} is no line of a neighbour: copy what their cell has printed"
+        ) from None
+    return harms
 
 
 # Which images -------------------------------------------------------------------------------------

@@ -2,10 +2,8 @@
 
 from cplab.lab.questions.checks import Answer, exercise
 from cplab.labs import lab02
-from cplab.quantities import accuracy, harm, lost_time
+from cplab.quantities import harm, lost_time
 from cplab.runs import Run
-
-EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 
 
 @exercise("02-1", "the mean harm of your seeds, in points", tolerance=0.06, own_training=True)
@@ -23,17 +21,17 @@ def mean_harm() -> Answer:
 
 
 @exercise(
-    "02-2", "test accuracy after the weaker blur, in percent", tolerance=0.06, own_training=True
+    "02-2", "the mean harm of a blur half as strong, in points", tolerance=0.06, own_training=True
 )
 def weaker_blur() -> Answer:
-    """The accuracy after a blur that is half as strong."""
-    weak = EARLY.replace(deficit="blur-2")
+    """The harm of a blur that is half as strong, in the student's four networks."""
+    points = lab02.harm_of_four(lab02.small("blur-2"))
     mistakes = {
-        "That is where the stronger blur ends": accuracy(EARLY),
-        "That is where its twin ends, which had no blur": accuracy(EARLY.newborn()),
-        "That is the harm: give the accuracy": harm(weak),
+        "That is one network: give the mean of all four": points.values,
+        "That is half of the interval, not the mean": points.half,
+        "That is the harm of the stronger blur": lab02.harm_of_four(lab02.small()),
     }
-    return Answer(accuracy(weak), mistakes)
+    return Answer(points, mistakes)
 
 
 @exercise("02-3", "harm over lost time at onset 24", tolerance=0.02)
@@ -52,17 +50,15 @@ def ratio_at_the_end() -> Answer:
     return Answer(points / time, mistakes)
 
 
-@exercise("02-4", "harm after the stronger steps, in points", tolerance=0.06, own_training=True)
+@exercise("02-4", "points of harm with the higher rate", tolerance=0.06, own_training=True)
 def after_strong_steps() -> Answer:
-    """The harm that three times the rate leaves, against its twin with the same rate."""
-    warm = EARLY.replace(treatments="rate-3@16")
-    right = accuracy(warm)
-    untreated_newborn = accuracy(EARLY.newborn())
+    """The harm that three times the rate leaves, each of the student's four networks beside its
+    twin with the same rate."""
+    warm = lab02.small().replace(treatments="rate-3@16")
+    points = lab02.harm_of_four(warm)
     mistakes = {
-        "That is the harm without the larger rate": harm(EARLY),
-        "Its control must have the larger rate as well: take `warm.newborn()`": (
-            untreated_newborn.mean - right.mean
-        ),
-        "That is how many images it names correctly: how far behind its twin is it?": right,
+        "That is one network: give the mean of all four": points.values,
+        "That is half of the interval, not the mean": points.half,
+        "That is the harm without the higher rate": lab02.harm_of_four(lab02.small()),
     }
-    return Answer(harm(warm), mistakes)
+    return Answer(points, mistakes)

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cplab import quantities, show
+from cplab import lab, quantities, show
 from cplab.estimates import CONFIDENCE, NOT_TRAINED, Estimate, compare
+from cplab.lab.buttons.button import TrainButton, trains_here
 from cplab.labs.lab02 import image_accuracies
 from cplab.output import styles
 from cplab.pictures.previews import drawn_pictures
@@ -108,6 +109,23 @@ def factor(statements: int, seeds: int) -> float:
     """
     outside = (1 - CONFIDENCE) / 2 / statements  # the chance on each side of an interval
     return float(stats.t.ppf(1 - outside, seeds - 1))
+
+
+# Your own deficit ---------------------------------------------------------------------------------
+
+
+def grow(run: Run) -> TrainButton:
+    """Train seeds 0 to 19 of a run, whose twins come with the lab, while the cell shows how they
+    do. Where nothing can be trained, the button says why.
+
+    >>> growing = grow(Run("flip", length=1, recovery=1, profile="tiny"))
+    >>> growing.wait(100)
+    True
+    """
+    growing = lab.live({show.label(run.deficit): [run.with_seed(seed) for seed in range(20)]})
+    if trains_here():
+        growing.press()
+    return growing
 
 
 # Which images -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import html
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -106,6 +106,7 @@ class Line:
         asked: the questions and predictions, by the digest that names an answer in the page. The
             page leaves out those that were not answered.
         passed: the checks that were passed.
+        networks: numbers of the student's own networks, by their words, such as the harm of each.
         name: of the student, if one was typed in the page.
         at: when the page last changed the line.
         tab: a random number, which the page draws, that two lines of one tab share.
@@ -117,6 +118,7 @@ class Line:
     lab: str
     asked: dict[str, Question | Prediction]
     passed: list[str]
+    networks: dict[str, list[float]] = field(default_factory=dict)
     name: str = ""
     at: str = ""
     tab: str = ""
@@ -145,7 +147,7 @@ def as_json(line: Line) -> str:
     """Write a line as JSON.
 
     >>> as_json(Line(lab="02", asked={}, passed=[]))
-    '{"cplab":1,"lab":"02","asked":{},"passed":[],"name":"","at":"","tab":""}'
+    '{"cplab":1,"lab":"02","asked":{},"passed":[],"networks":{},"name":"","at":"","tab":""}'
     """
     return LINE.dump_json(line).decode()
 

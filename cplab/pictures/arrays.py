@@ -1,6 +1,7 @@
 """The arrays of a data set: images and labels, and the .npz file that holds them."""
 
 import hashlib
+from collections.abc import Container
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,8 +40,10 @@ def copy_name(dataset: str, train_x: np.ndarray) -> str:
     return KNOWN_COPIES.get(fingerprint, f"{dataset}-{fingerprint}")
 
 
-def check_arrays(arrays: Arrays, source: object, remedy: str) -> None:
-    """Check that arrays are training and test images of one shape, with their labels.
+def check_arrays(
+    arrays: Arrays, source: object, remedy: str, shapes: Container[tuple] = IMAGE_SHAPES
+) -> None:
+    """Check that arrays are training and test images of one of some shapes, with their labels.
 
     Raises:
         CplabError: which names the source and ends with the remedy.
@@ -50,7 +53,7 @@ def check_arrays(arrays: Arrays, source: object, remedy: str) -> None:
         "test": (arrays.test_x, arrays.test_y),
     }
     for half, (x, y) in halves.items():
-        are_images = x.dtype == np.uint8 and x.shape[1:] in IMAGE_SHAPES
+        are_images = x.dtype == np.uint8 and x.shape[1:] in shapes
         if not are_images or x.shape[1:] != arrays.train_x.shape[1:]:
             raise CplabError(f"{half}_x of {source} are {x.dtype} {x.shape}: {remedy}")
         if y.shape != x.shape[:1] or not len(y):
@@ -63,12 +66,15 @@ def check_arrays(arrays: Arrays, source: object, remedy: str) -> None:
             raise CplabError(f"{half}_y of {source} go {bounds}: {remedy}")
 
 
-def read_npz(path: Path, remedy: str) -> tuple[Arrays, str]:
+def read_npz(
+    path: Path, remedy: str, shapes: Container[tuple] = IMAGE_SHAPES
+) -> tuple[Arrays, str]:
     """Read a data set from an .npz file.
 
     Arguments:
         path: of the file.
         remedy: for an error.
+        shapes: that an image may have.
 
     Returns:
         its arrays, and the name of the copy, "" if the file has none.
@@ -83,7 +89,7 @@ def read_npz(path: Path, remedy: str) -> tuple[Arrays, str]:
             copy = str(file["copy"]) if "copy" in file else ""
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(f"{path} cannot be read ({quote(error)}): {remedy}") from error
-    check_arrays(arrays, path, remedy)
+    check_arrays(arrays, path, remedy, shapes)
     return arrays, copy
 
 

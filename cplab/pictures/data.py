@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 
+from cplab.base import files
 from cplab.base.errors import CplabError, one_of
 from cplab.base.late import F, Tensor, torch
-from cplab.pictures.datasets import GREY_DATASETS, load_arrays
+from cplab.pictures.arrays import Arrays, read_npz, write_npz
+from cplab.pictures.datasets import DOWNLOADS, GREY_DATASETS, few_name, find_npz, load_arrays
 from cplab.pictures.own_images import is_own_dataset
 from cplab.specs import mix_seeds
 from cplab.specs.own import CLASSES
-from cplab.specs.profiles import PROFILES, split_part
+from cplab.specs.profiles import PROFILES, Profile, split_part
 
 
 @dataclass(frozen=True)
@@ -81,23 +84,11 @@ def shared_images(dataset: str, profile: str, device: str = "cpu", further: int 
         CplabError: also if there are too few.
     """
     settings = PROFILES[one_of("profile", profile, PROFILES)]
-    arrays, copy = load_arrays(dataset)
-    # If each seed draws its own images, these are what it draws from
-    wanted = settings.own_images or settings.train_images
-    part = split_part(dataset).number + further - 1
-    if part > 1 and part * wanted > len(arrays.train_y):  # a small data set has a first part
-        which, remedy = "", "take an earlier part"
-        if further > 1:
-            which, remedy = "other ", f"leave out `other`, or take a data set of {part * wanted}"
-        raise CplabError(f"{dataset} has no {wanted} {which}images for {profile}: {remedy}")
-    if is_own_dataset(dataset):
-        train_index = evenly(arrays.train_y, part * wanted)[(part - 1) * wanted :]
-        test_index = evenly(arrays.test_y, settings.test_images)
-    else:
-        train_index = np.arange(len(arrays.train_y))[(part - 1) * wanted : part * wanted]
-        test_index = np.arange(len(arrays.test_y))[: settings.test_images]
-    train_x = resize(pixels_of(arrays.train_x[train_index]), settings.size, settings.pad)
-    test_x = resize(pixels_of(arrays.test_x[test_index]), settings.size, settings.pad)
+    arrays, copy = few_arrays(dataset, settings, further) or small_arrays(
+        dataset, settings, further
+    )
+    train_x = torch.as_tensor(arrays.train_x)
+    test_x = torch.as_tensor(arrays.test_x)
     pixels = train_x.numpy()  # (N, H, W, C)
     mean = pixels.mean((0, 1, 2))  # (C,)
     deviation = pixels.std((0, 1, 2), ddof=1)
@@ -106,13 +97,60 @@ def shared_images(dataset: str, profile: str, device: str = "cpu", further: int 
         name=dataset,
         copy=copy,
         train_x=train_x.to(device),
-        train_y=torch.as_tensor(arrays.train_y[train_index]).long().to(device),
+        train_y=torch.as_tensor(arrays.train_y).long().to(device),
         test_x=test_x.to(device),
-        test_y=torch.as_tensor(arrays.test_y[test_index]).long().to(device),
+        test_y=torch.as_tensor(arrays.test_y).long().to(device),
         mean=torch.as_tensor(mean).float().to(device),
         std=torch.as_tensor(divisor).float().to(device),
         classes=classes(dataset),
     )
+
+
+def small_arrays(dataset: str, settings: Profile, further: int = 1) -> tuple[Arrays, str]:
+    """The images of a profile as arrays (N, H, W, C) of its size, and the name of the copy that
+    they come from. Arguments and errors are those of `shared_images`."""
+    arrays, copy = load_arrays(dataset)
+    # If each seed draws its own images, these are what it draws from
+    wanted = settings.own_images or settings.train_images
+    part = split_part(dataset).number + further - 1
+    if part > 1 and part * wanted > len(arrays.train_y):  # a small data set has a first part
+        which, remedy = "", "take an earlier part"
+        if further > 1:
+            which, remedy = "other ", f"leave out `other`, or take a data set of {part * wanted}"
+        raise CplabError(f"{dataset} has no {wanted} {which}images for {settings.name}: {remedy}")
+    if is_own_dataset(dataset):
+        train_index = evenly(arrays.train_y, part * wanted)[(part - 1) * wanted :]
+        test_index = evenly(arrays.test_y, settings.test_images)
+    else:
+        train_index = np.arange(len(arrays.train_y))[(part - 1) * wanted : part * wanted]
+        test_index = np.arange(len(arrays.test_y))[: settings.test_images]
+    train_x = resize(pixels_of(arrays.train_x[train_index]), settings.size, settings.pad)
+    test_x = resize(pixels_of(arrays.test_x[test_index]), settings.size, settings.pad)
+    train_y = arrays.train_y[train_index]
+    test_y = arrays.test_y[test_index]
+    return Arrays(train_x.numpy(), train_y, test_x.numpy(), test_y), copy
+
+
+def few_arrays(dataset: str, settings: Profile, further: int = 1) -> tuple[Arrays, str] | None:
+    """What `small_arrays` gives, for a profile that needs few images: from a file of them alone,
+    which is small enough to be handed on and is read at once. It is written where there is none.
+
+    Returns:
+        None for other profiles, and where the profile would not find its images in such a file.
+    """
+    if not settings.few or dataset not in DOWNLOADS or further > 1:
+        return None
+    name = few_name(dataset, settings.name)
+    shape = (settings.size, settings.size)
+    path = find_npz(name)
+    if path:
+        remedy = "remove it, and the next training writes it anew"
+        arrays, copy = read_npz(path, remedy, {shape, (*shape, 1), (*shape, 3)})
+        return arrays, copy
+    arrays, copy = small_arrays(dataset, settings)
+    with suppress(OSError):  # nothing can be written here, and the whole data set is there
+        write_npz(files.cache_dir() / "data" / f"{name}.npz", arrays, copy)
+    return arrays, copy
 
 
 def pixels_of(x: np.ndarray) -> Tensor:

@@ -19,7 +19,7 @@ from cplab.pictures import digits
 from cplab.pictures.arrays import Arrays, copy_name, read_npz, write_npz
 from cplab.pictures.own_images import is_own_dataset
 from cplab.pictures.practice import practice
-from cplab.specs.profiles import split_part
+from cplab.specs.profiles import PROFILES, split_part
 
 COMPUTED = {"drawn": digits.drawn, "practice": practice}  # data sets that need no file
 
@@ -69,6 +69,29 @@ def is_here(name: str) -> bool:
         return True
     with suppress(CplabError):
         return location(dataset) is not None
+    return False
+
+
+def few_name(dataset: str, profile: str) -> str:
+    """The name of the file of a profile that needs few images of a data set, without its suffix.
+
+    >>> few_name("cifar10", "small")
+    'cifar10-small'
+    """
+    return f"{dataset}-{profile}"
+
+
+def are_here(dataset: str, profile: str) -> bool:
+    """Whether a profile's images of a data set need no download.
+
+    >>> are_here("practice", "small")
+    True
+    """
+    if is_here(dataset):
+        return True
+    if PROFILES[profile].few:
+        with suppress(CplabError):
+            return find_npz(few_name(dataset, profile)) is not None
     return False
 
 

@@ -139,16 +139,17 @@ def pictures(dataset: str, profile: str) -> data.Images:
     >>> pictures("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
-    return data.images(images_at_hand(dataset), profile)
+    return data.images(images_at_hand(dataset, profile), profile)
 
 
-def images_at_hand(dataset: str) -> str:
-    """The name of a data set if its files are here; else `practice`, and a line says so.
+def images_at_hand(dataset: str, profile: str = "course") -> str:
+    """The name of a data set if its files are here, or those images that a profile needs; else
+    `practice`, and a line says so.
 
     >>> images_at_hand("practice")
     'practice'
     """
-    if datasets.is_here(datasets.check_dataset(dataset)):
+    if datasets.are_here(datasets.check_dataset(dataset), profile):
         return dataset
     remedy = datasets.to_fetch(dataset)
     print(f"{dataset} is not here: practice images in its place, until `{remedy}`.")

@@ -8,7 +8,7 @@ import re
 import textwrap
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cplab.base import palette
 from cplab.base.errors import CplabError, whole
+from cplab.estimates import estimate
 from cplab.output.answers import LINE_BEGIN, Guess, Line, Prediction, Question, from_json
 from cplab.output.styles import LIVE
 from cplab.show.base import Figure, figure, styled
@@ -240,6 +241,69 @@ def class_figure(source: str | Path, question: int = 1) -> Figure:
     else:
         draw_prediction(fig.ax, predictions[place - len(questions)])
     return fig
+
+
+@styled
+def class_networks(source: str | Path) -> Figure:
+    """Draw a slide of the networks that a class has trained: a dot for each, and the mean with its
+    interval over all of them together. Where they are of two kinds, the title is the difference,
+    of each student's first networks beside their second ones.
+
+    Arguments:
+        source: as in `class_figure`.
+
+    Raises:
+        CplabError: if there is no line, or none with networks.
+
+    >>> class_networks("answers")
+    Traceback (most recent call last):
+    cplab.base.errors.CplabError: 'answers' is not there: give a folder or a file that is
+    """
+    lines = [one.line for one in read_handed_in(source)]
+    numbers: dict[str, list[float]] = {}  # of all students, by words
+    students = [line.networks for line in lines if line.networks]
+    for networks in students:
+        for words, values in networks.items():
+            numbers.setdefault(words, []).extend(values)
+    if not numbers:
+        raise CplabError(f"{source} holds no networks: nobody had trained any before handing in")
+    title = ""
+    if len(numbers) == 2:
+        first, second = numbers
+        differences = paired_differences(students, first, second)
+        title = f"{first.capitalize()} minus {second}: {estimate(differences)} points"
+    below = f"Lab {lines[0].lab}, {len(lines)} handed in, {len(students)} with networks"
+    fig = figure(title, "harm, points", width=SLIDE[0], height=SLIDE[1], source=below)
+    for row, values in enumerate(numbers.values()):
+        points = estimate(values)
+        heights = row - 0.14 * (1 + np.arange(len(values)) % 4)  # so that dots do not hide others
+        fig.ax.plot(values, heights, "o", color=LIVE.colour, fillstyle="none", markersize=7)
+        fig.ax.errorbar(
+            points.mean, row, xerr=np.nan_to_num(points.half), color=MEASURED_COLOUR, capsize=6
+        )
+        fig.ax.plot(points.mean, row, "s", color=MEASURED_COLOUR)
+    labels = [f"{words}\n{estimate(values)!r}" for words, values in numbers.items()]
+    fig.ax.set_yticks(range(len(labels)), labels)
+    fig.ax.set_ylim(len(labels) - 0.6, -0.9)
+    fig.ax.axvline(0, color=palette.GREY, linewidth=1)
+    return fig
+
+
+def paired_differences(
+    students: Iterable[Mapping[str, Sequence[float]]], first: str, second: str
+) -> list[float]:
+    """The differences between numbers of one kind and of another, of students who have both, in
+    their order: a student's networks have the same seeds in both.
+
+    >>> paired_differences([{"early": [3.0, 4.0], "late": [1.0, 1.5]}, {"late": [1.0]}],
+    ...                    "early", "late")
+    [2.0, 2.5]
+    """
+    differences = []
+    for networks in students:
+        for one, other in zip(networks.get(first, ()), networks.get(second, ()), strict=False):
+            differences.append(one - other)
+    return differences
 
 
 def by_digest(lines: Iterable[Line], kind: type[Asked]) -> list[list[Asked]]:

@@ -306,15 +306,17 @@ def scale_for(numbers: Iterable[Estimate], low: float, high: float) -> tuple[flo
     return min([low, *means]), max([high, *means])
 
 
-def hand_in(lab: str) -> Shown:
+def hand_in(lab: str, networks: Mapping[str, Sequence[float]] | None = None) -> Shown:
     """Let a student hand in what was answered, as one line of text to copy or download.
 
     The line holds the lab, the answers and guesses that were given first, the checks that this
     notebook has passed, and when; no name, unless one is typed. `show.class_figure` draws a class's
-    lines.
+    lines, and `show.class_networks` adds up its networks.
 
     Arguments:
         lab: its number, such as 02b, or a name of your own.
+        networks: numbers of the student's own networks, {words: one a network}, such as
+            `lab02.own_harms` gives.
 
     Raises:
         CplabError: for what is neither.
@@ -328,7 +330,8 @@ def hand_in(lab: str) -> Shown:
             'lab.hand_in("02") or lab.hand_in("02b")'
         )
     passed = sorted(key for key, right in VERDICTS.items() if right)
-    line = handed.as_json(handed.Line(lab=lab, asked=ASKED, passed=passed))
+    own = {words: [*map(float, numbers)] for words, numbers in (networks or {}).items()}
+    line = handed.as_json(handed.Line(lab=lab, asked=ASKED, passed=passed, networks=own))
     text = f"Hand in lab {lab}"
     note = f"To hand in what you answered, run this cell. {WHERE}"
     inner = f"<p><b>{html.escape(text)}</b></p><p class='cplab-note'>{note}</p>"

@@ -198,7 +198,7 @@ def trained(page, explorer):
     """The explorer after a press on Train, to which the key Tab has led."""
     explorer.get_by_role("button").first.focus()
     while page.evaluate("document.activeElement.textContent") != "Train":
-        page.keyboard.press("Tab")  # by way of sliders
+        page.keyboard.press("Tab")  # by way of other buttons
     page.keyboard.press("Enter")
     return explorer
 

@@ -69,7 +69,7 @@ ALL = (
             dataset="mnist", size=32, width=500, train_images=10_000, test_images=10_000,
             recovery=40, schedule="fixed", pace=10, fixed_lr=0.005, shift=4, weight_decay=0.0,
             model="fc", epoch_seconds=0.8),
-    Profile(name="matched", words="fits its training set, rates matched to the newborn's",
+    Profile(name="matched", words="fits its training set, rates matched to the twin's",
             dataset="cifar10", size=16, width=32, train_images=4_000, test_images=5_000,
             recovery=20, schedule="recovery", pace=3, shift=0, mirror=False, epoch_seconds=2.0),
     Profile(name="slim", words="the paper at half its pixels and a third of its width, one GPU",

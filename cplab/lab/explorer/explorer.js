@@ -266,11 +266,13 @@ class Explorer extends Training {
     }
     const end = max(...this.places.map((place) => this.endOfLife(place)));
     const begin = performance.now();
+    this.shownSince = begin;
     const draw = () => {
-      if (this.age === Infinity) return; // something was chosen meanwhile
+      if (this.age === Infinity || this.shownSince !== begin) return; // it is shown otherwise meanwhile
       const age = (end * (performance.now() - begin)) / PLAYED;
       this.age = age < end ? age : Infinity;
-      this.drawAge();
+      if (this.age === Infinity) this.draw();
+      else this.drawAge();
       requestAnimationFrame(draw);
     };
     const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -345,7 +347,7 @@ class Explorer extends Training {
 
   // Draw all but the figures: sentences, buttons and fields, the line of life, the lines of Python.
   drawWords() {
-    const {state, content, places, root} = this;
+    const {state, places, root} = this;
     const look = this.looks[state.deficit];
     root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}`;
     root.classList.toggle("two", places.length > 1);
@@ -487,7 +489,7 @@ class Explorer extends Training {
   }
 
   // Draw the curve of a window, 0 or 1, if there is one with a result. Returns where its harm stands,
-  // if it has one: {x, low, high, text}.
+  // if it has one: {x, low, high, text, brief}, of which `brief` is for figures that are narrow.
   drawPlace(index) {
     const {places, windows} = this;
     const name = CURVES[index];
@@ -512,6 +514,7 @@ class Explorer extends Training {
       low: min(...levels),
       high: max(...levels),
       text: `${begin}${end.tag}`,
+      brief: end.tag,
     };
   }
 
@@ -534,15 +537,16 @@ class Explorer extends Training {
     const tags = harms.map((harm) => {
       const isAbove = harm === higher;
       const [x, y] = toPixels(harm.x, isAbove ? harm.high : harm.low);
-      const width = PEN.measureText(harm.text).width;
+      const text = widthOf(harm.text) < bbox.width ? harm.text : harm.brief;
+      const width = widthOf(text);
       const left = within(0, x + BESIDE, bbox.width - width);
       const heights = this.lineHeights(left, left + width, toPixels);
       const top = isAbove ? min(y, ...heights) - LINE_HEIGHT : max(y, ...heights);
-      return {...harm, x: left, y: top, weight: "bold"};
+      return {text, x: left, y: top, weight: "bold"};
     });
     if (this.content.grey && this.age === Infinity) tags.push(this.greyName(toPixels));
     const boxes = tags.map(({text, x, y}) => {
-      return {x, y, width: PEN.measureText(text).width, height: LINE_HEIGHT};
+      return {x, y, width: widthOf(text), height: LINE_HEIGHT};
     });
     const {start} = this.models.life.x_range;
     const {end} = this.models.life.y_range;
@@ -553,10 +557,10 @@ class Explorer extends Training {
     this.fill("tag", columnsOf(rows, ["x", "y", "text", "right", "down", "weight"]));
   }
 
-  // How high the lines of windows are between two places, in pixels.
+  // How high the lines are between two places, in pixels.
   lineHeights(left, right, toPixels) {
     const heights = [];
-    for (const {x, mean} of CURVES.map((name) => this.sources[name].data))
+    for (const {x, mean} of ["clear", ...CURVES].map((name) => this.sources[name].data))
       for (const [i, clear] of x.entries()) {
         const [across, down] = toPixels(clear, mean[i]);
         if (left <= across && across <= right) heights.push(down);
@@ -749,6 +753,9 @@ function columnsOf(rows, names) {
 
 // Where a place is on the axes of the map, which are texts.
 const axisLabels = ({onset, length}) => ({onset: `${onset}`, length: `${length}`});
+
+// How wide words are in the large figure, in pixels.
+const widthOf = (text) => PEN.measureText(text).width;
 
 const nearestOf = (values, wanted) =>
   values.reduce((a, b) => (abs(b - wanted) < abs(a - wanted) ? b : a));

@@ -62,7 +62,7 @@ class Live(TypedDict, total=False):
 def script(element: str, *names: str) -> str:
     """The script of an element, which acts once on a page.
 
-    It consists of `page.js` and the scripts with these names, such as nursery/words, after
+    It consists of `page.js` and the scripts with these names, such as screen/words, after
     constants that hold their style sheets and their modules in WebAssembly, if there are any.
     """
     colours = "; ".join(f"--cplab-{name}: {colour}" for name, colour in COLOURS.items())

@@ -308,14 +308,14 @@ class Explorer:
     def page(self) -> str:
         """The explorer as HTML, without its script: words, until that comes, and all content."""
         still = f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}<p>{WHERE}</p>"
-        return element(self.content, self.state, still, self.link.name)
+        return explorer_element(self.content, self.state, still, self.link.name)
 
     def page_in_question(self) -> str:
         """The same for a question about the chosen points, in which nothing can be moved. `words`
         and `figure` are the answer, and are not in it."""
         content = self._collect_content(self.points)
         names = " · ".join(name_of(point) for point in self.points)
-        return element(content, self.state, f"<p>{html.escape(names)}</p>")
+        return explorer_element(content, self.state, f"<p>{html.escape(names)}</p>")
 
     # Content --------------------------------------------------------------------------------------
 
@@ -508,7 +508,7 @@ def are_one_network(trained: Run, run: Run, row: Mapping[str, Any]) -> bool:
 # Parts ------------------------------------------------------------------------------------------
 
 
-def element(content: ExplorerContent, state: State, still: str, link: str = "") -> str:
+def explorer_element(content: ExplorerContent, state: State, still: str, link: str = "") -> str:
     """An explorer as HTML.
 
     Arguments: still, what stands there until its script comes; link, the name of the Link to

@@ -72,8 +72,8 @@ LATE = 24  # the epoch at which a second window begins
 PALE = 6  # points: the colours of the map reach at least as far, so that a small harm stays pale
 
 
-class Window(TypedDict):
-    """A window on the line of life."""
+class SecondWindow(TypedDict):
+    """The second window on the line of life."""
 
     deficit: str
     onset: int
@@ -90,7 +90,7 @@ class State(TypedDict):
     seeds: bool  # whether each seed has a line
     count: int  # seeds to train
     where: str  # which points are trained, one of WHERES
-    second: Window | None
+    second: SecondWindow | None
 
 
 class SeenLook(Look):
@@ -195,7 +195,7 @@ class Explorer:
         onset = whole("onset", onset, 0, LONGEST)
         length = whole("length", length, 1, LONGEST)
         self.late = whole("late", late, 0, LONGEST)
-        second: Window = {"deficit": self.deficits[0], "onset": self.late, "length": length}
+        second: SecondWindow = {"deficit": self.deficits[0], "onset": self.late, "length": length}
         state: State = {
             "deficit": self.deficits[0],
             "onset": onset,

@@ -11,7 +11,7 @@ from conftest import ROOT, one_line
 from exported import FITS, PHONE, answer, darken, export, output_of
 from playwright.sync_api import expect
 
-from cplab import Run, quantities
+from cplab import Run, quantities, sweep
 from cplab.estimates import estimate
 from cplab.labs import lab02
 
@@ -173,6 +173,18 @@ def test_what_the_button_trains_is_told_and_a_neighbour_reads_it():
     both = lab02.together(AGES, 9, [line])
     assert repr(both) == lab02.verdict([lab02.own_harms(AGES, number) for number in (9, 7)])
     assert "8 networks of each" in repr(both)
+
+
+def test_practice_images_are_never_added_up_with_photographs():
+    """Their words differ, by which a neighbour's line and a class's slide add up."""
+    practised = [run.replace(dataset="practice") for run in AGES]
+    drawn = [run.replace(dataset="drawn") for run in AGES]
+    for runs in (practised, drawn):
+        sweep([one for run in runs for one in lab02.four(run, 11)])
+    mine, others = lab02.own_harms(practised, 11), lab02.own_harms(drawn, 11)
+    assert not mine.keys() & others.keys()
+    lab02.together(practised, 11, [lab02.as_line(mine)])
+    one_line(lambda: lab02.together(practised, 11, [lab02.as_line(others)]), "practice images")
 
 
 def test_a_number_has_seeds_that_no_other_number_has():

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ import cplab
 from cplab import estimates, lab, show
 from cplab.lab.explorer.points import Point
 from cplab.lab.questions.checks import VERDICTS
+from cplab.results import seeds
+from cplab.runs import Run
 
 LAPTOP = {"width": 1180, "height": 720}  # a cell's output
 
@@ -459,6 +462,17 @@ def test_two_windows_have_two_harms_and_two_lines(two, explorer):
     two.get_by_role("button", name="compare").click()
     expect(head(two)).to_contain_text("ends")
     assert two.evaluate(COLUMNS, "other")["mean"] == []
+
+
+def test_lines_of_python_are_pasted_and_give_results_of_what_stands_on_the_line(two, explorer):
+    """At places with results, whatever seeds these have: nothing is left to train."""
+    grip(two, "length").press("ArrowLeft")
+    grip(two, "onset", window=1).press("ArrowRight")
+    two.get_by_role("button", name="More").click()
+    lines = two.locator("[data-is=code]").inner_text().split("\n")
+    runs = [eval(line, {"cplab": SimpleNamespace(run=Run)}) for line in lines]
+    assert [(run.onset, run.length) for run in runs] == [(0, 8), (48, 16)]
+    assert all(seeds.look_up(run) for run in runs)
 
 
 def test_the_second_window_moves_by_keys_and_leaves_the_first_where_it_is(two, explorer):

@@ -201,7 +201,7 @@ def harm_of_four(run: Run, number: int | None = None) -> Estimate:
 
 def own_harms(runs: Iterable[Run], number: int) -> Harms:
     """The harms of a student's networks by when their deficit begins, {words: one a seed}: nothing
-    before all of them are trained.
+    before all of them are trained. Words of networks that saw practice images say so.
 
     >>> own_harms([Run("blur", length=3, profile="small")], 999)
     {}
@@ -211,8 +211,18 @@ def own_harms(runs: Iterable[Run], number: int) -> Harms:
         by_seed = harm(run, seeds=seeds_of(number)).by_seed
         if len(by_seed) < FOUR:
             return {}
-        harms[show.age(run)] = [round(points, 2) for points in by_seed.values()]
+        harms[words_of_own(run)] = [round(points, 2) for points in by_seed.values()]
     return harms
+
+
+def words_of_own(run: Run) -> str:
+    """When a run's deficit begins, and whether practice images took the photographs' place.
+
+    >>> words_of_own(Run("blur", 24, 16, dataset="practice"))
+    'at epoch 24, practice images'
+    """
+    age = show.age(run)
+    return f"{age}, practice images" if run.dataset == "practice" else age
 
 
 def grow(runs: Sequence[Run], number: int) -> TrainButton:
@@ -257,6 +267,7 @@ def together(runs: Sequence[Run], number: int, lines: Iterable[str] = ()) -> Sho
     >>> together([Run("blur", length=3, profile="small")], 999)
     Your four networks are not trained yet: press Train above, and then run this cell again.
     """
+    lines = [*lines]
     neighbours = [read_line(line) for line in lines]
     own = own_harms(runs, number)
     if not own:
@@ -265,6 +276,12 @@ def together(runs: Sequence[Run], number: int, lines: Iterable[str] = ()) -> Sho
             remedy = "press Train above, and then run this cell again"
         words = f"Your four networks are {NOT_TRAINED}: {remedy}."
         return Shown(words, None, f"<p>{words}</p>")
+    for line, of_one in zip(lines, neighbours, strict=True):
+        if of_one.keys() != own.keys():
+            raise CplabError(
+                f"{quote(line)} has other networks than yours, {' and '.join(own)}: "
+                "add up those of the same ages and images"
+            )
     line = as_line(own)
     for_neighbour = f"<p>Your line, for a neighbour: <code>{line}</code></p>"
     page = as_html([*told(runs, [own, *neighbours]), for_neighbour])
@@ -296,11 +313,11 @@ def dots(runs: Sequence[Run], harms: Sequence[Harms]) -> Figure:
         draw_lab(fig, place, run)
         for student, of_one in enumerate(harms):
             right = place + 0.12 * (student + 1)
-            draw_student(fig, right, of_one[show.age(run)], is_neighbour=student > 0)
+            draw_student(fig, right, of_one[words_of_own(run)], is_neighbour=student > 0)
     handles, labels = fig.ax.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True))  # each once
     fig.legend(entries.values(), entries.keys(), loc="outside right center")
-    fig.ax.set_xticks(range(len(runs)), [show.age(run) for run in runs])
+    fig.ax.set_xticks(range(len(runs)), [words_of_own(run) for run in runs])
     fig.ax.set_xlim(-0.4, len(runs) - 0.6 + 0.12 * len(harms))
     fig.ax.grid(False, axis="x")
     return fig

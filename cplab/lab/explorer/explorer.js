@@ -367,7 +367,7 @@ class Explorer extends Training {
     root.querySelector("[name=seeds]").checked = state.seeds;
     this.drawLanes();
     this.python.hidden = this.fold.hidden;
-    say(this.code, places.map((place) => this.callOf(place)).join("  "));
+    say(this.code, places.map((place) => this.callOf(place)).join("\n"));
     this.drawLive();
   }
 
@@ -396,12 +396,25 @@ class Explorer extends Training {
   }
 
   // The line of Python of a place: placeholders stand for what is chosen.
-  callOf({deficit, onset, length}) {
+  callOf(place) {
+    const {deficit, onset, length} = place;
     return this.content.call
       .replace("'deficit'", `'${deficit}'`)
       .replace("1111", onset)
       .replace("2222", length)
-      .replace("3333", this.state.recovery);
+      .replace("3333", this.state.recovery)
+      .replace("4444", this.seedOf(place));
+  }
+
+  // The first seed with a result of a place; without one, the first that is trained.
+  seedOf(place) {
+    return this.endOf(place) ? Object.keys(this.bandOf(place).seeds)[0] : this.content.seed;
+  }
+
+  // The curves of a place with a result.
+  bandOf(place) {
+    const {bands} = this.content.points[keyOf(place)];
+    return bands.find(({upto}) => upto >= this.state.recovery);
   }
 
   drawSentences() {
@@ -500,8 +513,7 @@ class Explorer extends Training {
       return undefined;
     }
     const {recovery} = this.state;
-    const {bands} = this.content.points[keyOf(place)];
-    const band = bands.find(({upto}) => upto >= recovery);
+    const band = this.bandOf(place);
     const {onset, length} = place;
     const from = onset + length;
     const until = min(from + recovery, this.age);

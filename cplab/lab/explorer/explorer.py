@@ -118,6 +118,7 @@ class ExplorerContent(TypedDict):
     longest: int  # the most clear epochs of a curve
     source: str
     call: str  # a line of Python, with numbers in the place of the chosen ones
+    seed: int  # of that line, where a place has no result
     grey: NotRequired[Band]  # the clear curves, if there are any
 
 
@@ -341,7 +342,7 @@ class Explorer:
         pictures = thumbnails(base, self.deficits)
         longest = last_onset + recoveries[-1]
         # explorer.js puts the chosen numbers in the place of these
-        example = setting.run_at(Point("blur", 1111, 2222), 3333)
+        example = setting.run_at(Point("blur", 1111, 2222), 3333, 4444)
         axes = {"onset": [*map(str, onsets)], "length": [*map(str, lengths)]}
         grey = {seed: curve[:longest] for seed, curve in setting.grey().items()}
         grey_band = pack_band(grey) if grey else None
@@ -363,6 +364,7 @@ class Explorer:
             "longest": longest,
             "source": " · ".join(about),
             "call": example.call().replace("'blur'", "'deficit'"),
+            "seed": base.seed,
         }
         if grey_band:
             content["grey"] = grey_band

@@ -406,7 +406,7 @@ class Nursery extends Improved {
     this.hold.disabled = !training;
     this.forward.disabled = !training?.isHeld;
     const lines = windows.map((one) => runOf(this.point(one), content.knobs, content.images));
-    say(this.code, lines.join("  "));
+    say(this.code, lines.join("\n"));
     say(this.head, this.headline(views));
   }
 

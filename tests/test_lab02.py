@@ -193,6 +193,14 @@ def test_a_number_has_seeds_that_no_other_number_has():
     one_line(lambda: lab02.seeds_of(1000), "1000", "999")
 
 
+def test_a_page_which_trains_nothing_asks_for_no_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CPLAB_DATA", str(tmp_path))
+    monkeypatch.setenv("CPLAB_CACHE", str(tmp_path))
+    monkeypatch.setenv("CPLAB_TRAINS", "no")
+    assert lab02.small("blur").dataset == "cifar10"
+    assert capsys.readouterr().out == ""
+
+
 def test_before_all_four_are_trained_nothing_is_told():
     assert lab02.own_harms(AGES, 8) == {}
     assert "not trained yet" in repr(lab02.together(AGES, 8, ["from birth: 1.0; at epoch 1: 2.0"]))

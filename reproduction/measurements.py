@@ -9,6 +9,7 @@ from cplab.base.errors import CplabError
 from cplab.base.late import F, Tensor, nn, torch
 from cplab.labs import lab02 as lab02
 from cplab.labs import lab07_measurements as lab07_measurements
+from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.builtin import MOSAIC_SIDES, weighted_layers
 

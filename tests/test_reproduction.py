@@ -3,12 +3,16 @@
 import csv
 import doctest
 import importlib
+import json
 import pkgutil
 import re
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
 
@@ -85,6 +89,18 @@ def test_a_shipped_file_is_its_own_recipe(name):
     places = results.store.archive().places
     assert {r.key for r in found} == {key for key in places if places[key][0] == f"{name}.parquet"}
     assert {r.source for r in found} == {"shipped"}
+
+
+def test_what_shipped_files_measured_is_known_to_the_reproduction():
+    """In a process of its own, where no other test has imported the labs that measured it."""
+    code = "import reproduction.recipes, cplab.measure; print(*cplab.measure.MEASUREMENTS)"
+    known = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    measured = set()
+    for path in results.store.SHIPPED.glob("*.parquet"):
+        for text in pq.read_table(path, columns=["measured"])["measured"].unique().to_pylist():
+            measured |= set(json.loads(text or "{}"))
+    assert "trace" in measured
+    assert measured <= set(known.stdout.split())
 
 
 def test_a_recipe_trains_what_is_missing(monkeypatch, capsys):

@@ -203,7 +203,7 @@ def against_distance(
 
     >>> points = left_by_path(lab00.childhood(), accuracy(lab00.childhood("flip")), (10, 100))
     >>> against_distance({"digits": {"left alone": points}}, {}).alt
-    'points left to where upside-down networks end against path since the blur ended'
+    'points left to where upside-down networks end against path since the blur ended: left alone'
     """
     ways = [way for panel in panels.values() for way in panel]
     drawn = [each for panel in panels.values() for way in panel.values() for each in way.values()]

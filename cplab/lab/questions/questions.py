@@ -321,8 +321,8 @@ def hand_in(lab: str, networks: Mapping[str, Sequence[float]] | None = None) -> 
     Raises:
         CplabError: for what is neither.
 
-    >>> hand_in("02")
-    Hand in lab 02
+    >>> hand_in("02"), hand_in("end")
+    (Hand in lab 02, Hand in your answers)
     """
     if not isinstance(lab, str) or not LAB.fullmatch(lab):
         raise CplabError(
@@ -332,7 +332,7 @@ def hand_in(lab: str, networks: Mapping[str, Sequence[float]] | None = None) -> 
     passed = sorted(key for key, right in VERDICTS.items() if right)
     own = {words: [*map(float, numbers)] for words, numbers in (networks or {}).items()}
     line = handed.as_json(handed.Line(lab=lab, asked=ASKED, passed=passed, networks=own))
-    text = f"Hand in lab {lab}"
+    text = f"Hand in lab {lab}" if lab[0].isdigit() else "Hand in your answers"
     note = f"To hand in what you answered, run this cell. {WHERE}"
     inner = f"<p><b>{html.escape(text)}</b></p><p class='cplab-note'>{note}</p>"
     inner += f"<ul data-content='{html.escape(line)}'></ul>"

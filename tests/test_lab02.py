@@ -175,6 +175,17 @@ def test_what_the_button_trains_is_told_and_a_neighbour_reads_it():
     assert "8 networks of each" in repr(both)
 
 
+def test_networks_of_practice_images_are_not_added_to_those_of_photographs():
+    """The class in JupyterLab has not all fetched the photographs."""
+    pressed(7)
+    harms = lab02.own_harms(AGES, 7)
+    photographs = dict(zip(("from birth", "at epoch 1"), harms.values(), strict=True))
+    assert not {*harms} & {*photographs}
+    one_line(
+        lambda: lab02.together(AGES, 7, [lab02.as_line(photographs)]), "practice", "same kinds"
+    )
+
+
 def test_a_number_has_seeds_that_no_other_number_has():
     seeds = [seed for number in (1, 2, 999) for seed in lab02.seeds_of(number)]
     assert len({*seeds}) == 12

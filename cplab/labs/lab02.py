@@ -213,8 +213,18 @@ def own_harms(runs: Iterable[Run], number: int) -> Harms:
         by_seed = harm(run, seeds=seeds_of(number)).by_seed
         if len(by_seed) < FOUR:
             return {}
-        harms[show.age(run)] = [round(points, 2) for points in by_seed.values()]
+        harms[age_and_images(run)] = [round(points, 2) for points in by_seed.values()]
     return harms
+
+
+def age_and_images(run: Run) -> str:
+    """When a deficit begins, and that the images are practice images, so that nobody adds their
+    networks to those of photographs.
+
+    >>> age_and_images(Run("blur", length=3, dataset="practice"))
+    'from birth (practice images)'
+    """
+    return f"{show.age(run)} (practice images)" if run.dataset == "practice" else show.age(run)
 
 
 def grow(runs: Sequence[Run], number: int) -> TrainButton:
@@ -256,6 +266,9 @@ def together(runs: Sequence[Run], number: int, lines: Iterable[str] = ()) -> Sho
         number: the student's, 1 to 999.
         lines: of neighbours, as their cells show them.
 
+    Raises:
+        CplabError: for what is no such line, or one of other ages or images.
+
     >>> together([Run("blur", length=3, profile="small")], 999)
     Your four networks are not trained yet: press Train above, and then run this cell again.
     """
@@ -267,6 +280,12 @@ def together(runs: Sequence[Run], number: int, lines: Iterable[str] = ()) -> Sho
             remedy = "press Train above, and then run this cell again"
         words = f"Your four networks are {NOT_TRAINED}: {remedy}."
         return Shown(words, None, f"<p>{words}</p>")
+    for neighbour in neighbours:
+        if [*neighbour] != [*own]:
+            raise CplabError(
+                f"a neighbour's networks are {'; '.join(neighbour)}: yours are "
+                f"{'; '.join(own)}, and only networks of the same kinds are added up"
+            )
     line = as_line(own)
     for_neighbour = f"<p>Your line, for a neighbour: <code>{line}</code></p>"
     page = as_html([*told(runs, [own, *neighbours]), for_neighbour])
@@ -298,7 +317,7 @@ def dots(runs: Sequence[Run], harms: Sequence[Harms]) -> Figure:
         draw_lab(fig, place, run)
         for student, of_one in enumerate(harms):
             right = place + 0.12 * (student + 1)
-            draw_student(fig, right, of_one[show.age(run)], is_neighbour=student > 0)
+            draw_student(fig, right, of_one[age_and_images(run)], is_neighbour=student > 0)
     handles, labels = fig.ax.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True))  # each once
     fig.legend(entries.values(), entries.keys(), loc="outside right center")

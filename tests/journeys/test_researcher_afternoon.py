@@ -34,7 +34,7 @@ def block_with(words):
 
 def made_brief(block):
     """The block with fewer seeds, epochs and processes."""
-    long = {"range(8)": "range(2)", "length=200": "length=20", "n_workers=4": "n_workers=1"}
+    long = {"range(20)": "range(2)", "length=200": "length=20", "n_workers=4": "n_workers=1"}
     for words, brief in long.items():
         block = block.replace(words, brief)
     return block

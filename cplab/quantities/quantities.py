@@ -352,14 +352,18 @@ def equal_training_loss(run: Run) -> Estimate:
     return advantage(check_spec(run).equal_training(), run)
 
 
-def lost_time(run: Run) -> Estimate:
+def lost_time(run: Run, clock: str = "stopped") -> Estimate:
     """Points that the deficit's epochs would have gained if they had been clear: equal training
     minus the run without the window.
+
+    Arguments:
+        run: the run.
+        clock: as for `harm`.
 
     >>> lost_time(Run(deficit="blur", length=8))
     5.2 ± 0.3 (20 seeds)
     """
-    return equal_training_loss(run) - harm(run)
+    return equal_training_loss(run) - harm(run, clock=clock)
 
 
 def harm(

@@ -329,12 +329,20 @@ def blur_and_flip(runs: Iterable[Run], seed: int) -> list[Run | Experiment]:
 
 def small_photographs() -> Iterator[Part]:
     """The networks of lab 02 that a student trains beside: the same blur early and late, at half
-    the width, forty seeds."""
+    the width, forty seeds; a flip, noise, and a single block, ten seeds."""
     early = Run("blur", length=16, profile="small")
     late = early.replace(onset=24)
     for seed in range(40):
-        runs = [early.replace(seed=seed), late.replace(seed=seed)]
-        yield Part([*runs, *(run.without_window() for run in runs)], {})
+        yield beside_twins([early, late], seed)
+    others = [early.replace(deficit="flip"), early.replace(deficit="noise")]
+    for seed in range(10):
+        yield beside_twins([*others, early.replace(model="depth1")], seed)
+
+
+def beside_twins(runs: Iterable[Run], seed: int) -> Part:
+    """Runs of a seed, and each without its deficit."""
+    of_seed = [run.replace(seed=seed) for run in runs]
+    return Part([*of_seed, *dict.fromkeys(run.without_window() for run in of_seed)], {})
 
 
 STUDIES = {

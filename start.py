@@ -450,10 +450,8 @@ def open_lab(
         options: of JupyterLab.
         with_torch: whether torch is brought.
     """
-    opening = [environment.python, "-m", "cplab", "lab"]
-    if subprocess.call([*opening, "--copy"], cwd=ROOT):
-        raise Refused("the labs could not be copied: the line above says why")
-    jupyter = subprocess.Popen([*opening, *lab, "--jupyter", *options], cwd=ROOT)
+    opening = [environment.python, "-m", "cplab", "lab", *lab, "--jupyter", *options]
+    jupyter = subprocess.Popen(opening, cwd=ROOT)
     # At Ctrl-C JupyterLab asks what is meant, and goes on or ends
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: jupyter.terminate())

@@ -29,11 +29,20 @@ ROOT = Path(__file__).resolve().parents[1]
 SLOW_LINE = 20e6 / 8  # bytes a second
 PATIENCE = 600  # seconds
 FIRST_CELLS = 5  # from the top of lab 00, to its screen
-KERNEL = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
+# What is run before that may be lost
+KERNEL = """() => {
+  const kernel = globalThis.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
+  return kernel?.connectionStatus === "connected" && kernel.status === "idle";
+}"""
 TITLE = ".jp-Notebook .jp-RenderedMarkdown h1"
 SCREEN = "[data-is=pictures] canvas"
 LINE = "[data-is=large] path.thin"
-CLOSED = ("--no-browser", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly")
+CLOSED = (
+    "--no-browser",
+    "--LabApp.news_url=None",
+    "--LabApp.extension_manager=readonly",
+    "--LabApp.expose_app_in_browser=True",  # which has `jupyterapp`
+)
 BARE = """{"cells": [
   {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Bare"},
   {"cell_type": "code", "id": "b", "metadata": {}, "source": "print('here')", "outputs": [],
@@ -133,11 +142,9 @@ def first_output(folder: Path, page: Any) -> Marks:
     words = [str(folder / "env/bin/python"), "-m", "jupyterlab", "--allow-root", *CLOSED]
     with opened(folder, folder, [*words, "--LabApp.default_url=/lab/tree/bare.ipynb"]) as address:
         marks = open_notebook(page, address, began)
-        page.locator(".jp-CodeCell .cm-content").click()
-        output = page.locator(".jp-OutputArea-output")
-        while not output.count():
-            page.keyboard.press("Control+Enter")
-            page.wait_for_timeout(50)
+        for _ in range(2):
+            page.keyboard.press("Shift+Enter")
+        page.locator(".jp-OutputArea-output").first.wait_for()
         return marks | {"an output": time.monotonic() - began}
 
 
@@ -148,7 +155,7 @@ def open_notebook(page: Any, address: str, began: float) -> Marks:
     title = page.locator(TITLE).first
     title.wait_for()
     marks["a notebook"] = time.monotonic() - began
-    page.locator(KERNEL).first.wait_for(state="attached")
+    page.wait_for_function(KERNEL)
     marks["a kernel"] = time.monotonic() - began
     title.click()
     return marks

@@ -29,13 +29,13 @@ from cplab.pictures.datasets import DOWNLOADS
 
 RUN_FIELDS = [field.name for field in fields(runs.Run)]
 COPIES = "cplab-labs"  # the folder of the labs' copies, unless another one is named
-# Opens JupyterLab sooner. At each start it would compile a grammar of addresses, which nothing asks
-# for, and look for programs that check code, with which no lab is written.
+# Opens JupyterLab sooner: at each start it would compile a grammar of addresses, which nothing asks
+# for, for more than a second of a core.
 JUPYTERLAB = """import sys
 sys.modules["rfc3987_syntax"] = None
 from jupyterlab.labapp import main
-main(["--ServerApp.jpserver_extensions={'jupyter_lsp': False}", *sys.argv[1:]])
-"""
+sys.exit(main())"""
+NO_SEARCH = "--LanguageServerManager.autodetect=False"  # for programs that check code, with npm
 WHAT_COPIES_HAVE = {
     "student": "an empty cell for each answer",
     "instructor": "the solutions in their places",
@@ -153,7 +153,7 @@ def open_lab(
     first = copies[0]
     page = f"--LabApp.default_url=/lab/tree/{first.relative_to(home.parent).as_posix()}"
     os.chdir(home.parent)  # where JupyterLab's tree of files begins
-    words = [sys.executable, "-c", JUPYTERLAB, "--ServerApp.ip=127.0.0.1", page]
+    words = [sys.executable, "-c", JUPYTERLAB, "--ServerApp.ip=127.0.0.1", page, NO_SEARCH]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # a container's user is mostly root
     words += jupyter

@@ -31,10 +31,10 @@ RUN_FIELDS = [field.name for field in fields(runs.Run)]
 COPIES = "cplab-labs"  # the folder of the labs' copies, unless another one is named
 # Opens JupyterLab sooner: at each start it would compile a grammar of addresses, which nothing asks
 # for, for more than a second of a core.
-JUPYTERLAB = """import sys
-sys.modules["rfc3987_syntax"] = None
-from jupyterlab.labapp import main
-sys.exit(main())"""
+JUPYTERLAB = (
+    "import sys; sys.modules['rfc3987_syntax'] = None; "
+    "from jupyterlab.labapp import main; sys.exit(main())"
+)
 NO_SEARCH = "--LanguageServerManager.autodetect=False"  # for programs that check code, with npm
 WHAT_COPIES_HAVE = {
     "student": "an empty cell for each answer",

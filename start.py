@@ -164,7 +164,8 @@ def prepare(environment: Environment, *extras: str) -> None:
         make(environment, has_moved=read(stamp)[:1] not in ([], [place]))
         words = requirements(*extras)
         if "lab" in extras:
-            print("What opens the labs is being installed: 0.8 GB, without torch.", flush=True)
+            size = "a download of 0.3 GB, and 0.8 GB on disk"
+            print(f"What opens the labs is being installed, without torch: {size}.", flush=True)
             words = ["--editable", str(ROOT), *words]
         install(environment, words)
         # JupyterLab's question about news, which would lie over the first cells, is not asked
@@ -450,10 +451,8 @@ def open_lab(
         options: of JupyterLab.
         with_torch: whether torch is brought.
     """
-    opening = [environment.python, "-m", "cplab", "lab"]
-    if subprocess.call([*opening, "--copy"], cwd=ROOT):
-        raise Refused("the labs could not be copied: the line above says why")
-    jupyter = subprocess.Popen([*opening, *lab, "--jupyter", *options], cwd=ROOT)
+    opening = [environment.python, "-m", "cplab", "lab", *lab, "--jupyter", *options]
+    jupyter = subprocess.Popen(opening, cwd=ROOT)
     # At Ctrl-C JupyterLab asks what is meant, and goes on or ends
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: jupyter.terminate())

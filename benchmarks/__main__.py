@@ -19,7 +19,7 @@ from benchmarks.showing import explorer, lookup
 from benchmarks.timing import Row
 from benchmarks.traces import trace
 from benchmarks.training import card, engine, stack
-from benchmarks.workers import sweep
+from benchmarks.workers import press, sweep
 from cplab.base import devices
 from cplab.engine import workers
 from cplab.pictures import datasets
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[torch.device, str], Iterator[Row]]] = {
     "engine": engine,
     "stack": stack,
     "sweep": sweep,
+    "press": press,
     "trace": trace,
     "lookup": lookup,
     "explorer": explorer,

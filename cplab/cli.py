@@ -29,6 +29,13 @@ from cplab.pictures.datasets import DOWNLOADS
 
 RUN_FIELDS = [field.name for field in fields(runs.Run)]
 COPIES = "cplab-labs"  # the folder of the labs' copies, unless another one is named
+# Opens JupyterLab sooner: at each start it would compile a grammar of addresses, which nothing asks
+# for, for more than a second of a core.
+JUPYTERLAB = (
+    "import sys; sys.modules['rfc3987_syntax'] = None; "
+    "from jupyterlab.labapp import main; sys.exit(main())"
+)
+NO_SEARCH = "--LanguageServerManager.autodetect=False"  # for programs that check code, with npm
 WHAT_COPIES_HAVE = {
     "student": "an empty cell for each answer",
     "instructor": "the solutions in their places",
@@ -118,10 +125,10 @@ def open_lab(
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
     It opens the first lab if none is named. Labs that go further are in a folder of their own,
-    `going-further`. The labs are copied if ./cplab-labs has no copy yet, and by --copy. Copies that
-    exist stay as they are, so that your work is safe; if a lab has changed since, --copy writes a
-    fresh one beside the old one. --folder names another folder, such as one of `cplab teach build`.
-    What follows --jupyter are options for JupyterLab.
+    `going-further`. Copies that exist stay as they are, so that your work is safe; if a lab has
+    changed since, a fresh one is written beside the old one. --folder names another folder, such as
+    one of `cplab teach build`, which is opened as it is. What follows --jupyter are options for
+    JupyterLab.
 
     cplab lab 02
     cplab lab --folder homework
@@ -131,7 +138,8 @@ def open_lab(
     home = Path(folder).absolute()
     if not copy and not find_spec("jupyterlab"):
         raise CplabError(f"JupyterLab is not installed: {to_install('lab')}")
-    if copy or (folder == COPIES and not teach.copies_of(home, name)):
+    teach.labs(name)  # which refuses a lab that there is not
+    if copy or folder == COPIES:
         print(f"{home}: {teach.copy_labs(home)}", flush=True)
     if copy:
         return
@@ -145,7 +153,7 @@ def open_lab(
     first = copies[0]
     page = f"--LabApp.default_url=/lab/tree/{first.relative_to(home.parent).as_posix()}"
     os.chdir(home.parent)  # where JupyterLab's tree of files begins
-    words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", page]
+    words = [sys.executable, "-c", JUPYTERLAB, "--ServerApp.ip=127.0.0.1", page, NO_SEARCH]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # a container's user is mostly root
     words += jupyter

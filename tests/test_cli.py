@@ -4,6 +4,7 @@ import io
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -207,10 +208,35 @@ def test_lab_opens_jupyterlab_on_a_copy(opened, tmp_path):
     code, _, err = command("lab 02")
     assert (code, err) == (0, [])
     [words] = opened
-    assert words[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert words[:3] == [sys.executable, "-c", cli.JUPYTERLAB]
     path = teach.labs("02")[0]
     assert f"lab/tree/cplab-labs/{path.name}" in " ".join(words)
     assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)
+
+
+def test_jupyterlab_opens_without_a_grammar_that_it_does_not_need():
+    code = cli.JUPYTERLAB.replace("main()", "print('rfc3987_syntax.syntax_helpers' in sys.modules)")
+    words = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert "False" in done.stdout + done.stderr
+
+
+def test_a_lab_that_has_changed_is_copied_afresh_beside_the_old_one(opened, tmp_path):
+    path = teach.labs("02")[0]
+    first = tmp_path / "cplab-labs" / path.name
+    first.parent.mkdir()
+    first.write_text("of last term")
+    command("lab 02")
+    assert first.read_text() == "of last term"
+    fresh = first.with_stem(f"{path.stem}-2")
+    assert fresh.read_text("utf-8") == teach.portable(path)
+
+
+def test_a_lab_that_there_is_not_copies_nothing(opened, tmp_path):
+    code, _, [error] = command("lab 17")
+    assert (code, opened) == (2, [])
+    assert "no lab '17'" in error
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_lab_gives_options_to_jupyterlab(opened):

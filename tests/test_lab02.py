@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from cplab import Run, quantities, sweep
 from cplab.estimates import estimate
 from cplab.labs import lab02
+from cplab.results import duration
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 LAPTOP = {"width": 1366, "height": 625}
@@ -199,6 +200,14 @@ def test_a_page_which_trains_nothing_asks_for_no_images(tmp_path, monkeypatch, c
     monkeypatch.setenv("CPLAB_TRAINS", "no")
     assert lab02.small("blur").dataset == "cifar10"
     assert capsys.readouterr().out == ""
+
+
+def test_the_time_that_is_said_of_four_of_each_age_is_what_they_took(monkeypatch):
+    """265 seconds on two cores that did nothing else."""
+    monkeypatch.setattr(duration, "usable_cores", lambda: 2)
+    early = Run("blur", length=16, profile="small")
+    own = lab02.four(early, 999) + lab02.four(early.replace(onset=24), 999)
+    assert duration.usual_seconds(own) == pytest.approx(265, rel=0.03)
 
 
 def test_before_all_four_are_trained_nothing_is_told():

@@ -74,8 +74,6 @@ build_wheel = build_editable
 """
 CPLAB = """
 import pathlib, signal, sys, time
-if "--copy" in sys.argv:
-    sys.exit()
 signal.signal(signal.SIGINT, lambda *_: print("really?", flush=True))
 print("opened", *sys.argv[1:], flush=True)
 if sys.argv[2] == "17":

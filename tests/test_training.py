@@ -185,6 +185,15 @@ def test_the_usual_time_of_a_profile_is_shared_by_the_cores(monkeypatch):
     assert duration.usual_time(runs).endswith("on 4 cores")
 
 
+def test_epochs_that_follow_on_one_another_are_shared_by_no_cores(monkeypatch):
+    monkeypatch.setattr(duration, "usable_cores", lambda: 64)
+    late = Run("blur", 24, 16)
+    runs = [late, late.without_window()]  # which share the first 24 epochs
+    alone = duration.usual_seconds([late])
+    assert duration.usual_seconds(runs) == alone
+    assert duration.usual_seconds([*runs, late.with_seed(1)]) == alone
+
+
 # A page without Python, which a test plays --------------------------------------------------------
 
 MODEL = """globalThis.sent = []; globalThis.gone = false; globalThis.cplabLinks = {NAME: {

@@ -76,15 +76,20 @@ class Segment:
         return spec.prefix_key, self.begin, spec.timeline[: self.end]
 
     @property
+    def own_epochs(self) -> int:
+        """The number of epochs in this segment alone; an experiment is one."""
+        parts = self.spec.timeline[self.begin : self.end]
+        return sum(not isinstance(part, Event) for part in parts)
+
+    @property
     def epochs(self) -> int:
-        """The number of epochs in this segment and in all that branch from it; an experiment is
-        one."""
-        count = 0
-        for segment in self.subtree():
-            for part in segment.spec.timeline[segment.begin : segment.end]:
-                if not isinstance(part, Event):
-                    count += 1
-        return count
+        """The number of epochs in this segment and in all that branch from it."""
+        return sum(segment.own_epochs for segment in self.subtree())
+
+    @property
+    def longest(self) -> int:
+        """The most of these epochs that follow on one another, which no number of cores shares."""
+        return self.own_epochs + max((branch.longest for branch in self.branches), default=0)
 
 
 class Fork(NamedTuple):

@@ -48,12 +48,14 @@ def usual_seconds(specs: Iterable[Spec]) -> float | None:
     if len(runs) < len(unique):
         return None
     seconds = 0.0
+    longest = 0.0  # that one core takes for what follows on one another
     for root in plan(runs):
         profile = PROFILES[root.spec.profile]
         if not root.spec.model.endswith(f"-{profile.width}"):
             return None
         seconds += root.epochs * profile.epoch_seconds
-    return seconds / max(1, min(usable_cores(), len(unique)))
+        longest = max(longest, root.longest * profile.epoch_seconds)
+    return max(longest, seconds / usable_cores())
 
 
 def usual_time(specs: Sequence[Spec]) -> str:

@@ -41,7 +41,8 @@ class Profile:
     large: bool = False  # whether a network fills a GPU, and takes long to write
     few: bool = False  # whether its images, as it shrinks them, are kept in a file of their own
     own_images: int = 0  # from which each seed draws its train_images; 0 if all seeds share them
-    epoch_seconds: float  # of its usual network, on one core of an ordinary computer, about
+    # Of its usual network, on one core of an ordinary computer whose other cores train too, about
+    epoch_seconds: float
     words: str = ""  # its purpose
 
 
@@ -61,7 +62,7 @@ ALL = (
     Profile(name="small", words="lab 02's three blocks at half the width: eight runs in minutes",
             dataset="cifar10", size=16, width=8, train_images=4_000, test_images=2_000,
             recovery=60, schedule="fixed", pace=10, shift=2, model="depth3", few=True,
-            epoch_seconds=0.5),
+            epoch_seconds=0.56),
     Profile(name="fit", words="few images, no augmentation: a net that fits its training set",
             dataset="cifar10", size=16, width=32, train_images=2_000, test_images=5_000,
             recovery=20, schedule="paper", pace=3, shift=0, mirror=False, epoch_seconds=1.0),

@@ -161,13 +161,13 @@ def trained_places(run: Run) -> set[Place]:
             columns = rows.run_columns(live.spec)
             if setting_of(columns) == setting:
                 places.add(place_of(columns))
-    seeds: dict[Place, set[int]] = defaultdict(set)  # of each place, which itself has seed 0
-    for place in places:
-        seeds[place._replace(seed=0)].add(place.seed)
+    seeds: dict[tuple, set[int]] = defaultdict(set)  # of each place, without its seed
+    for *window, seed in places:
+        seeds[tuple(window)].add(seed)
     counted = set()
-    for first, trained in seeds.items():
+    for window, trained in seeds.items():
         for seed in counted_seeds(trained):
-            counted.add(first._replace(seed=seed))
+            counted.add(Place(*window, seed))
     return counted
 
 

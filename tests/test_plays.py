@@ -1,6 +1,5 @@
 """Every notebook in labs/ is played to its end by papermill, as it is, with the images that are
-here, and with the solutions of its exercises; the shortest one at the smallest size, and by nbval
-in a usual kernel.
+here, and with the solutions of its exercises; the shortest one at the smallest size, and by nbval.
 
 With `CPLAB_KERNEL`, the name of a kernel with the versions that Colab has, papermill plays all of
 them there at the smallest size: see docs/release.md. A module `google.colab` without anything in it
@@ -82,7 +81,7 @@ def pretend_to_be_colab(notebook):
 def forks(tmp_path_factory):
     """The variable by which the usual kernel is a fork."""
     with kernel_of_forks(tmp_path_factory.mktemp("kernel"), IMAGES) as folder:
-        yield {"JUPYTER_PATH": folder} if folder else {}
+        yield {"JUPYTER_PATH": str(folder)} if folder else {}
 
 
 @pytest.fixture(scope="module", params=LABS, ids=[path.stem for path in LABS])
@@ -153,7 +152,7 @@ def test_it_has_room_on_binder(played):
     assert int(texts(played.cells[-1], "stdout").split()[1]) < 1_500_000  # kB
 
 
-def test_each_cell_is_a_test_for_nbval(tmp_path):
+def test_each_cell_is_a_test_for_nbval(forks, tmp_path):
     """As `pytest --nbval-lax` plays a lab in a kernel, cell by cell."""
     nbformat.write(shorten(nbformat.read(SHORTEST, as_version=4)), tmp_path / SHORTEST.name)
     environment = {
@@ -163,7 +162,7 @@ def test_each_cell_is_a_test_for_nbval(tmp_path):
     played = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *options, SHORTEST.name],
         cwd=tmp_path,
-        env=environment | {"PYTHONPATH": str(ROOT)},
+        env=environment | {"PYTHONPATH": str(ROOT)} | forks,
         capture_output=True,
         text=True,
     )

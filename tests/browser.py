@@ -117,6 +117,13 @@ OPTIONS = (
 )
 
 
+# Without a grammar that takes long to compile, as in conftest.py
+SERVER = """import sys
+sys.modules["rfc3987_syntax"] = None
+from jupyterlab.labapp import main
+main()"""
+
+
 def server_description(runtime):
     """What a server has written about itself into its folder; None as long as it has not."""
     for path in runtime.glob("jpserver-*.json"):
@@ -137,7 +144,7 @@ def jupyterlab(folder):
     environment["CPLAB_WORKERS"] = "1"  # each of which loads torch
     runtime = folder / "home" / "runtime"
     environment["JUPYTER_RUNTIME_DIR"] = str(runtime)
-    command = [sys.executable, "-m", "jupyterlab", *OPTIONS]
+    command = [sys.executable, "-c", SERVER, *OPTIONS]
     with open(folder / "server.log", "w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:

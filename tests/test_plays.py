@@ -38,8 +38,11 @@ BRIEF = 'profile="ci", recovery=2, '
 if not has_images("cifar10"):
     BRIEF += 'dataset="practice", '
 TRAINED = {
-    "solution-02-2": ('small("blur-2")', f'small().replace({BRIEF}deficit="blur-2")'),
-    "solution-02-4": ("small().replace(", f"small().replace({BRIEF}"),
+    "solution-02-2": ('small("blur-2")', f'small().replace({BRIEF}deficit="blur-2", length=4)'),
+    "solution-02-4": (
+        'small().replace(treatments="rate-3@16"',
+        f'small().replace({BRIEF}length=4, treatments="rate-3@4"',
+    ),
     "solution-07-4": ('replace(model="eyes_whole")', f'replace({BRIEF}model="eyes_whole-2")'),
 }
 
@@ -67,7 +70,9 @@ def teachers_copy(path):
     copy = teach.copy_for(nbformat.read(path, as_version=4), path.stem, "instructor")
     for cell in copy.cells:
         if cell.id in TRAINED:
-            cell.source = cell.source.replace(*TRAINED[cell.id])
+            usual, brief = TRAINED[cell.id]
+            assert usual in cell.source
+            cell.source = cell.source.replace(usual, brief)
     return shorten(copy)
 
 

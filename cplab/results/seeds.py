@@ -161,9 +161,10 @@ def trained_places(run: Run) -> set[Place]:
             columns = rows.run_columns(live.spec)
             if setting_of(columns) == setting:
                 places.add(place_of(columns))
-    seeds: dict[tuple, set[int]] = defaultdict(set)  # of each place, without its seed
-    for *window, seed in places:
-        seeds[tuple(window)].add(seed)
+    # By all of a place but its seed
+    seeds: dict[tuple[str, int, int, int], set[int]] = defaultdict(set)
+    for place in places:
+        seeds[place[:-1]].add(place.seed)
     counted = set()
     for window, trained in seeds.items():
         for seed in counted_seeds(trained):

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent
 TORCH = ("torch", "torchvision")
 LOCK = "install.lock"
 WINDOWS = os.name == "nt"
-PAUSE = 0.5  # seconds between two questions whether something has ended
+PAUSE = 0.1  # seconds between two questions whether something has ended
 # What is downloaded, of torch 2.15
 SMALL = "0.2 GB"
 LARGE = "3 GB, and 5 GB on disk, with the libraries for NVIDIA's GPUs"
@@ -412,7 +412,7 @@ def merge(new: Path, old: Path) -> None:
 
 def replace(new: Path, old: Path) -> None:
     """Replace a file or a folder, patiently: on Windows a virus scanner may just be reading it."""
-    for _ in range(10):
+    for _ in range(50):
         with suppress(PermissionError):
             new.replace(old)
             return

@@ -4,6 +4,7 @@
 first. No wait is for a time: each is for what is looked at.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -28,10 +29,10 @@ def start(playwright):
             return playwright.chromium.launch(executable_path=path, args=FLAGS)
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    """Headless Chromium. Without one the tests are skipped, but fail where CI is set. For one
-    module at most: while Playwright runs, asyncio.run() fails in this thread."""
+@pytest.fixture(scope="session")
+def one_browser():
+    """Headless Chromium, started once, and the loop by which this thread talks to it. Without one
+    the tests are skipped, but fail where CI is set."""
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = start(playwright)
@@ -39,8 +40,21 @@ def chromium():
             missing = pytest.fail if os.environ.get("CI") else pytest.skip
             how = f"{os.path.relpath(sys.executable)} -m playwright install chromium"
             missing(f"there is no browser for the browser tests: `{how}` brings one")
-        yield browser
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield browser, loop
+        asyncio._set_running_loop(loop)
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(one_browser):
+    """The browser, for one module. Other modules may have a loop of their own: while Playwright's
+    counts as running, asyncio.run() fails in this thread."""
+    browser, loop = one_browser
+    asyncio._set_running_loop(loop)
+    yield browser
+    asyncio._set_running_loop(None)
 
 
 # anywidget gives up on a widget whose code is not there after 2 s, which here may be the machine's.
@@ -103,6 +117,13 @@ OPTIONS = (
 )
 
 
+# Without a grammar that takes long to compile, as in conftest.py
+SERVER = """import sys
+sys.modules["rfc3987_syntax"] = None
+from jupyterlab.labapp import main
+main()"""
+
+
 def server_description(runtime):
     """What a server has written about itself into its folder; None as long as it has not."""
     for path in runtime.glob("jpserver-*.json"):
@@ -123,7 +144,7 @@ def jupyterlab(folder):
     environment["CPLAB_WORKERS"] = "1"  # each of which loads torch
     runtime = folder / "home" / "runtime"
     environment["JUPYTER_RUNTIME_DIR"] = str(runtime)
-    command = [sys.executable, "-m", "jupyterlab", *OPTIONS]
+    command = [sys.executable, "-c", SERVER, *OPTIONS]
     with open(folder / "server.log", "w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:

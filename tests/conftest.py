@@ -16,7 +16,7 @@ import here
 import numpy as np
 import platformdirs
 import pytest
-from browser import chromium, used_page  # noqa: F401 (fixtures)
+from browser import chromium, one_browser, used_page  # noqa: F401 (fixtures)
 from hypothesis import settings
 from hypothesis import strategies as st
 from IPython.core.compilerop import CachingCompiler
@@ -60,7 +60,6 @@ def pytest_configure(config):
 # Of all files of tests those that take longest, so that several workers end at about the same time.
 LONGEST = [
     "student_hour",
-    "page_by_file",
     "plays",
     "plays_without_torch",
     "jupyterlab",
@@ -69,6 +68,7 @@ LONGEST = [
     "pages",
     "workers",
     "researcher_afternoon",
+    "page_by_file",  # not while student_hour writes the site
     "engine",
     "executors",
     "teach",

@@ -179,5 +179,6 @@ if __name__ == "__main__":
         load_libraries()
         print("loaded", flush=True)
         serve(socket.socket(fileno=int(place)))
+        os._exit(0)  # at once: to tidy all objects up takes seconds
     else:
         ask(place, *options)

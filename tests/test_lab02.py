@@ -61,7 +61,9 @@ def page(chromium, file):
 
 @pytest.fixture
 def asked(page):
-    """The question, which nobody has answered, below the line of life."""
+    """The question, which nobody has answered, below the line of life. For who wants no motion, its
+    lives are shown at once."""
+    page.emulate_media(reduced_motion="reduce")
     page.evaluate(FORGET)
     page.reload()
     page.wait_for_function("globalThis.Bokeh?.documents?.length")
@@ -77,7 +79,7 @@ def head(asked):
 
 
 def answer_and_watch(asked):
-    """Answer, and wait until the lives have been shown as they grew."""
+    """Answer, and wait until the lives have been shown."""
     answer(asked, 0)
     expect(head(asked)).to_contain_text("points of harm")
 
@@ -97,6 +99,7 @@ def test_show_waits_for_an_answer_and_then_tells_the_harm_that_python_has(asked,
     asked.get_by_role("button", name="Show").click()
     assert "until you have answered" in asked.inner_text()
     assert not TELLS.search(asked.inner_text())
+    asked.page.emulate_media(reduced_motion="no-preference")
     asked.get_by_role("radio").first.check()
     space, _ = lab
     early, late = (f"{space['harm'](space[name])}" for name in ("early", "late"))

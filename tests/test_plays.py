@@ -1,6 +1,5 @@
 """Every notebook in labs/ is played to its end by papermill, as it is, with the images that are
-here, and with the solutions of its exercises; the shortest one at the smallest size, and by nbval
-in a usual kernel.
+here, and with the solutions of its exercises; the shortest one at the smallest size, and by nbval.
 
 With `CPLAB_KERNEL`, the name of a kernel with the versions that Colab has, papermill plays all of
 them there at the smallest size: see docs/release.md. A module `google.colab` without anything in it
@@ -39,8 +38,11 @@ BRIEF = 'profile="ci", recovery=2, '
 if not has_images("cifar10"):
     BRIEF += 'dataset="practice", '
 TRAINED = {
-    "solution-02-2": ('small("blur-2")', f'small().replace({BRIEF}deficit="blur-2")'),
-    "solution-02-4": ("small().replace(", f"small().replace({BRIEF}"),
+    "solution-02-2": ('small("blur-2")', f'small().replace({BRIEF}deficit="blur-2", length=4)'),
+    "solution-02-4": (
+        'small().replace(treatments="rate-3@16"',
+        f'small().replace({BRIEF}length=4, treatments="rate-3@4"',
+    ),
     "solution-07-4": ('replace(model="eyes_whole")', f'replace({BRIEF}model="eyes_whole-2")'),
 }
 
@@ -68,7 +70,9 @@ def teachers_copy(path):
     copy = teach.copy_for(nbformat.read(path, as_version=4), path.stem, "instructor")
     for cell in copy.cells:
         if cell.id in TRAINED:
-            cell.source = cell.source.replace(*TRAINED[cell.id])
+            usual, brief = TRAINED[cell.id]
+            assert usual in cell.source
+            cell.source = cell.source.replace(usual, brief)
     return shorten(copy)
 
 
@@ -82,7 +86,7 @@ def pretend_to_be_colab(notebook):
 def forks(tmp_path_factory):
     """The variable by which the usual kernel is a fork."""
     with kernel_of_forks(tmp_path_factory.mktemp("kernel"), IMAGES) as folder:
-        yield {"JUPYTER_PATH": folder} if folder else {}
+        yield {"JUPYTER_PATH": str(folder)} if folder else {}
 
 
 @pytest.fixture(scope="module", params=LABS, ids=[path.stem for path in LABS])
@@ -153,7 +157,7 @@ def test_it_has_room_on_binder(played):
     assert int(texts(played.cells[-1], "stdout").split()[1]) < 1_500_000  # kB
 
 
-def test_each_cell_is_a_test_for_nbval(tmp_path):
+def test_each_cell_is_a_test_for_nbval(forks, tmp_path):
     """As `pytest --nbval-lax` plays a lab in a kernel, cell by cell."""
     nbformat.write(shorten(nbformat.read(SHORTEST, as_version=4)), tmp_path / SHORTEST.name)
     environment = {
@@ -163,7 +167,7 @@ def test_each_cell_is_a_test_for_nbval(tmp_path):
     played = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *options, SHORTEST.name],
         cwd=tmp_path,
-        env=environment | {"PYTHONPATH": str(ROOT)},
+        env=environment | {"PYTHONPATH": str(ROOT)} | forks,
         capture_output=True,
         text=True,
     )

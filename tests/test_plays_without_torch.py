@@ -69,6 +69,11 @@ def test_words_follow_what_a_student_changes(played):
     assert not played.wrong, "\n".join(played.wrong)
 
 
+# All but lab 08, which is the same in every profile, and says so.
+TRAINED = [path for path in LABS if "# nothing here depends on it" not in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=[path.stem for path in TRAINED])
 def test_a_lab_comes_to_its_end_where_nothing_of_it_is_trained(path, process):
     """Of the smallest profile nothing is shipped."""
     process.submit(play, read(path, "ci"), again=False).result()

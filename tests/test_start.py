@@ -304,6 +304,7 @@ def test_a_page_is_told_what_training_waits_for_and_then_that_it_can_begin(clone
     torch = clone.environment.packages / "torch"
     monkeypatch.setattr(train, "find_spec", lambda name: name != "torch" or torch.exists() or None)
     monkeypatch.setattr(sys, "prefix", str(clone.environment.folder))
+    monkeypatch.setattr(train, "LOOK_EVERY", 0.05)
     heard = queue.Queue()
     with clone.start() as process:
         read_until(process, "opened")

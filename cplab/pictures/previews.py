@@ -198,20 +198,21 @@ def downsample(images: np.ndarray, size: int) -> np.ndarray:
 
 
 @cache
-def first_images(dataset: str) -> np.ndarray:
-    """The first training images of a data set, (N, H, W, C). Reading its file takes a moment."""
+def first_images(dataset: str) -> tuple[np.ndarray, np.ndarray]:
+    """The first training images of a data set, (N, H, W, C), and their labels, (N,). Reading its
+    file takes a moment."""
     arrays, _ = datasets.load_arrays(dataset)
     x = arrays.train_x[:PREVIEW_IMAGES].copy()
-    return x if x.ndim == 4 else x[..., None]
+    y = arrays.train_y[:PREVIEW_IMAGES].astype(np.int64)
+    return x if x.ndim == 4 else x[..., None], y
 
 
-@cache
 def first_labels(dataset: str) -> np.ndarray:
     """The labels of the first training images, (N,). Each drawn picture is a class of its own."""
     if dataset == PICTURES:
         return np.arange(len(drawn_pictures("none")))
-    arrays, _ = datasets.load_arrays(dataset)
-    return arrays.train_y[:PREVIEW_IMAGES].astype(np.int64)
+    _, y = first_images(dataset)
+    return y
 
 
 @cache
@@ -219,7 +220,7 @@ def few_images(dataset: str, profile: str) -> np.ndarray:
     """The first training images of a data set as a profile has them, (N, H, W, C)."""
     if dataset == PICTURES:
         return drawn_pictures("none")
-    x = first_images(dataset)
+    x, _ = first_images(dataset)
     settings = PROFILES[profile]
     if settings.pad:  # to 32 pixels
         border = (32 - x.shape[1]) // 2

@@ -161,13 +161,14 @@ def trained_places(run: Run) -> set[Place]:
             columns = rows.run_columns(live.spec)
             if setting_of(columns) == setting:
                 places.add(place_of(columns))
-    seeds: dict[Place, set[int]] = defaultdict(set)  # of each place, which itself has seed 0
+    # By all of a place but its seed
+    seeds: dict[tuple[str, int, int, int], set[int]] = defaultdict(set)
     for place in places:
-        seeds[place._replace(seed=0)].add(place.seed)
+        seeds[place[:-1]].add(place.seed)
     counted = set()
-    for first, trained in seeds.items():
+    for window, trained in seeds.items():
         for seed in counted_seeds(trained):
-            counted.add(first._replace(seed=seed))
+            counted.add(Place(*window, seed))
     return counted
 
 

@@ -345,10 +345,13 @@ class Run(Spec):
         """
         curve = []
         for epoch, numbers in enumerate(zip(*columns.values(), strict=True)):
-            row = {"epoch": epoch, "phase": self.phase(epoch)}
-            for name, number in zip(columns, numbers, strict=True):
-                if number is not None:
-                    row[name] = number
+            row = {
+                "epoch": epoch,
+                "phase": self.phase(epoch),
+                **dict(zip(columns, numbers, strict=True)),
+            }
+            if None in numbers:
+                row = {name: value for name, value in row.items() if value is not None}
             curve.append(row)
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 

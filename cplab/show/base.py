@@ -13,6 +13,7 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from functools import wraps
 from html import escape
 from pathlib import Path
@@ -100,6 +101,7 @@ SETTINGS: dict[str, str | float | bool] = {  # of matplotlib
     "ytick.color": GREY,
     "ytick.labelsize": TEXT,
 }
+in_style = ContextVar("in_style", default=False)  # whether a function that draws called another
 Given = ParamSpec("Given")
 Figured = TypeVar("Figured")
 
@@ -111,9 +113,15 @@ def styled(function: Callable[Given, Figured]) -> Callable[Given, Figured]:
 
     @wraps(function)
     def draw(*args: Given.args, **options: Given.kwargs) -> Figured:
-        chosen = {name: matplotlib.rcParams[name] for name in ("font.family", "font.sans-serif")}
-        with sheets.context(SETTINGS | chosen, after_reset=True):
+        if in_style.get():  # to set all of it again takes as long as to make axes
             return function(*args, **options)
+        chosen = {name: matplotlib.rcParams[name] for name in ("font.family", "font.sans-serif")}
+        token = in_style.set(True)
+        try:
+            with sheets.context(SETTINGS | chosen, after_reset=True):
+                return function(*args, **options)
+        finally:
+            in_style.reset(token)
 
     return draw
 

@@ -136,6 +136,8 @@ async def write_pages(folder: Path, lab: str) -> None:
     Arguments:
         folder, lab: as of `build_site`.
     """
+    # With it jsonschema, which checks notebooks, compiles a grammar of addresses for a second
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from nbformat import read
     from tqdm import tqdm
 

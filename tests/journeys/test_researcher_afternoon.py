@@ -87,7 +87,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def said(folder):
-    return asyncio.run(afternoon(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_WORKERS", "1")  # each of which loads torch
+        return asyncio.run(afternoon(folder))
 
 
 def test_the_readme_s_deficit_gives_a_table_and_a_figure(said):

@@ -25,14 +25,21 @@ def notebook_student(chromium, answers, tmp_path):
         open_jupyterlab(page, server)
         notebook = open_notebook(page, LAB)
         trained = []
+        stopped = []
 
-        def press_once():
-            """Press Train when the first screen is there."""
+        def train_once():
+            """Press Train when the first screen is there. What trains by itself, for a minute, is
+            stopped."""
             if not trained and notebook.locator("cplab-nursery").count():
                 trained.append(train(notebook))
+            stop = notebook.get_by_role("button", name="Stop", exact=True)
+            if not stopped and stop.count():
+                stop.dispatch_event("click")  # a real one selects the cell, which then runs again
+                stopped.append(stop)
 
-        run_all(page, notebook, press_once)
+        run_all(page, notebook, train_once)
         assert "points" in trained[0]
+        assert stopped
         assert notebook.locator("[data-mime-type$=stderr]").count() == 0
         yield hand_in(page, notebook, "Ada", answers)
 

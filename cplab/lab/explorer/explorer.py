@@ -15,7 +15,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
@@ -34,6 +34,7 @@ from cplab.lab.explorer.points import (
     End,
     Point,
     Setting,
+    describe_end,
     describe_point,
     name_of,
     pack_band,
@@ -208,9 +209,13 @@ class Explorer:
             "second": second if compare else None,
         }
         self.link = Link(SCRIPT, state=state)
-        self.content = self._collect_content(self.setting.points())
         self._task = Task(self.link, self._work)
         self.link.observe(self._follow, "state")
+
+    @cached_property
+    def content(self) -> ExplorerContent:
+        """All that explorer.js needs to show every point."""
+        return self._collect_content(self.setting.points())
 
     @property
     def state(self) -> State:
@@ -387,9 +392,10 @@ class Explorer:
 
     def _end(self, point: Point) -> End | None:
         """The description of a point at the end of its recovery, None without results."""
-        if point.key not in self.content["points"]:
+        recovery = self.state["recovery"]
+        if not self.setting.results(point, recovery):
             return None
-        return self.content["points"][point.key]["at"].get(self.state["recovery"])
+        return describe_end(self.setting, point, recovery)
 
     # Training -------------------------------------------------------------------------------------
 

@@ -77,9 +77,10 @@ class Setting:
         self.base = base
         kinds = {NEVER.deficit, *deficits}
         self.trained = set[Place]()
+        self._seeds: dict[tuple[Point, int], set[int]] = defaultdict(set)  # by point and recovery
         for place in quantities.trained_places(base):
             if place.deficit in kinds and place.recovery:
-                self.trained.add(place)
+                self._note(place)
         self.offered = {base.recovery}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
         # A long run contains the shorter ones of its point and seed: only the longest is added
@@ -89,7 +90,13 @@ class Setting:
         for place in longest_first:
             point = Point(place.deficit, place.onset, place.length)
             if place.seed not in self._longest.get(clear_if_empty(point), ()):
-                self.add(self.run_at(point, place.recovery, place.seed))
+                self.add(seeds.with_seed(self.run_at(point, place.recovery), place.seed))
+
+    def _note(self, place: Place) -> None:
+        """Remember that the run of a place has a result."""
+        self.trained.add(place)
+        point = Point(place.deficit, place.onset, place.length)
+        self._seeds[clear_if_empty(point), place.recovery].add(place.seed)
 
     def run_at(self, point: Point, recovery: int, seed: int | None = None) -> Run:
         """The run of a point with this recovery in epochs; by default with the setting's seed."""
@@ -107,7 +114,7 @@ class Setting:
         stored = seeds.look_up(run)
         if stored is None:
             return
-        self.trained.add(Place(run.deficit, run.onset, run.length, run.recovery, run.seed))
+        self._note(Place(run.deficit, run.onset, run.length, run.recovery, run.seed))
         point = clear_if_empty(Point(run.deficit, run.onset, run.length))
         longest = self._longest[point]
         if run.seed not in longest or run.epochs >= longest[run.seed].spec.epochs:
@@ -120,13 +127,13 @@ class Setting:
 
     def recoveries(self) -> list[int]:
         """The recoveries to choose from, in epochs."""
-        trained = self.offered.union(place.recovery for place in self.trained)
+        trained = self.offered.union(recovery for _, recovery in [*self._seeds])
         last = max(*self.offered, min(LONGEST_OFFERED, max(trained)))
         return sorted(epochs for epochs in trained.union(RECOVERIES) if epochs <= last)
 
     def results(self, point: Point, recovery: int) -> dict[int, Result]:
         """The longest result of each seed of a point that has this recovery."""
-        longest = self._longest.get(point, {})
+        longest = {**self._longest.get(point, {})}  # which training may add to meanwhile
         end = point.end + recovery
         long_enough = [seed for seed, result in longest.items() if result.spec.epochs >= end]
         return {seed: longest[seed] for seed in quantities.counted_seeds(long_enough)}
@@ -162,12 +169,8 @@ class Setting:
         this recovery if there are any, else from all that contain them."""
         results = self.results(point, recovery)
         clear = self.results(NEVER, point.onset + recovery)
-        own = {place.seed for place in self.trained if place[:4] == (*point, recovery)}
-        own_clear = {
-            place.seed
-            for place in self.trained
-            if place.deficit == NEVER.deficit and place.recovery == recovery
-        }
+        own = self._seeds.get((point, recovery))
+        own_clear = self._seeds.get((NEVER, recovery))
         if own and own_clear:
             results = {seed: stored for seed, stored in results.items() if seed in own}
             clear = {seed: stored for seed, stored in clear.items() if seed in own_clear}
@@ -345,13 +348,13 @@ def describe_point(setting: Setting, point: Point) -> Description:
     ends: dict[int, End] = {}
     bands: dict[tuple[int, ...], PointBand] = {}  # by their seeds
     for recovery in reversed(setting.recoveries()):
-        curves = setting.curves(point, recovery)
-        if not curves:
+        seeds = tuple(setting.results(point, recovery))
+        if not seeds:
             continue
         ends[recovery] = describe_end(setting, point, recovery)
-        seeds = tuple(curves)
         if seeds not in bands:
-            bands[seeds] = {"upto": recovery, **pack_band(curves)}
+            band = pack_band(setting.curves(point, recovery))
+            bands[seeds] = {"upto": recovery, **band}
     return {"place": point._asdict(), "at": ends, "bands": [*reversed(bands.values())]}
 
 
